@@ -1,0 +1,73 @@
+//! How work survives: durable typed state machines on one ordered key-value engine. Knows no table.
+//!
+//! A [`Workflow`] is a value that stands in one of its states. [`Workflow::step`] does the work of that state and gives the
+//! job back in its next one; the runner commits the new state *together with* everything the step asked to be written, and
+//! only then takes the next step. After a crash each unfinished job goes on from its last checkpoint.
+//!
+//! ```text
+//!            submit            claim: epoch + 1           done
+//!   (nothing) ────► pending ────────────────► running ────────► completed
+//!                     ▲   ▲                   │ │ │ │
+//!        cancel       │   └─── shutdown ──────┘ │ │ └──────────► failed      attempts used up, or not worth another
+//!   pending ───► cancelled ◄──── cancel ────────┘ └─► retrying   waits for next_run_at, is then claimed again
+//!                     parked                          a body that this program cannot load; looked at again at the next start
+//! ```
+//!
+//! What holds, and is tested in this crate:
+//!
+//! - One transition is one engine commit: row, body, transition, index keys, counters and the step's own effects.
+//! - A claim raises the job's epoch and every commit expects the row as this claim last wrote it, so a stale runner's
+//!   commit is refused, whatever it is.
+//! - Memory holds nothing that a restart would miss: the queue and the claims are read back from the engine.
+//! - The active (`unique`) key of a job is taken by an absent-key commit and freed in the commit that ends the job.
+//!
+//! `examples/order.rs` is a whole program with its own states.
+
+// What a job is.
+pub mod job; // a job and its transitions as others see them
+pub mod progress; // live numbers between checkpoints
+pub mod signal; // how a running step learns that it should stop
+pub mod status; // what the queue thinks of a job
+pub mod step; // what a step is given, and the ways it can end
+pub mod workflow; // the trait that a kind of job implements
+
+// What is stored.
+mod held; // the one way by which a stored job changes
+pub mod keys; // spaces and key layouts
+mod record; // what one change of a job writes
+mod row; // the stored job row
+mod wire; // fields with numbers, so that rows can grow
+
+// What drives it.
+mod backoff; // how long to wait before trying again
+mod claim; // taking a job by raising its epoch
+mod cpu; // thread CPU time, summed over polls
+mod drive; // step, commit, until done
+mod lease; // heartbeats, and claims whose holder stopped beating
+mod queue; // when each job is to run next
+mod runner; // which job runs now
+mod services; // what steps can ask for by type
+mod waiters; // who wants to hear that a job ended
+
+// What callers use.
+mod control; // cancel, retry, wait, idle, shutdown
+mod error; // what can go wrong for a caller
+pub mod query; // jobs and transitions, from a snapshot
+mod runtime; // the handle and its builder
+mod submit; // a new job
+
+pub use control::{Cancel, Shutdown};
+pub use error::Error;
+pub use job::{Job, JobId, Transition, Trigger};
+pub use keys::SPACES;
+pub use progress::{Figures, ProgressHandle};
+pub use query::{Filter, JobCursor, TransitionCursor};
+pub use runtime::{Builder, Options, Runtime};
+pub use signal::{Signal, Stop};
+pub use status::Status;
+pub use step::{BoxError, Step, StepError};
+pub use submit::{NewJob, Submitted};
+pub use workflow::{Progress, View, Workflow};
+
+/// What [`Workflow::step`] returns, for implementors that do not use the `futures` crate themselves.
+pub use futures::future::BoxFuture;

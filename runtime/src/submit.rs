@@ -1,0 +1,291 @@
+//! A new job.
+
+use crate::error::Error;
+use crate::held::{Effects, Held};
+use crate::job::{JobId, Trigger};
+use crate::keys::{self, INDEX, Part};
+use crate::record;
+use crate::row::Row;
+use crate::runner::Shared;
+use crate::runtime::Runtime;
+use crate::status::Status;
+use crate::wire::{Fields, put_bytes};
+use crate::workflow::Workflow;
+use ebbtide_engine::{Commit, CommitError, Expect, Sync, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// How often a submission looks again when the key it found held is free at the second look.
+const TRIES_MAX: usize = 64;
+
+/// A job to be submitted.
+pub struct NewJob {
+    /// The declared name of the workflow that it is a run of.
+    pub workflow: String,
+    /// The job in its first state.
+    pub body: Box<dyn Workflow>,
+    /// The active key: at most one job that is not over holds it.
+    pub unique: Option<Vec<u8>>,
+    /// What makes it start.
+    pub trigger: Trigger,
+    /// At most one *stored* job has this key, also after its end.
+    pub idempotency_key: Option<String>,
+    /// Tries of one checkpoint before the job fails; the runtime's default when absent.
+    pub attempts_max: Option<u32>,
+    /// What must hold for the job to be made.
+    pub expect: Vec<Expect>,
+    /// What is written with it.
+    pub writes: Vec<Write>,
+    /// When the active key is held: keep this job and start it in the commit that ends the holder. One is kept; a later
+    /// one takes its place. `expect` and `writes` are not kept.
+    pub follow_up: bool,
+}
+
+impl NewJob {
+    /// A job with nothing but its first state, to be filled further by struct update or the methods here.
+    pub fn new(workflow: impl Into<String>, body: Box<dyn Workflow>) -> Self {
+        Self {
+            workflow: workflow.into(),
+            body,
+            unique: None,
+            trigger: Trigger::Manual,
+            idempotency_key: None,
+            attempts_max: None,
+            expect: Vec::new(),
+            writes: Vec::new(),
+            follow_up: false,
+        }
+    }
+
+    /// The same job, holding an active key.
+    pub fn unique(self, key: impl Into<Vec<u8>>) -> Self {
+        Self { unique: Some(key.into()), ..self }
+    }
+
+    /// The same job, started by `trigger`.
+    pub fn trigger(self, trigger: Trigger) -> Self {
+        Self { trigger, ..self }
+    }
+}
+
+/// What became of a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Submitted {
+    /// A new job, durable and queued.
+    New(JobId),
+    /// The job that holds the active or the idempotency key.
+    Existing(JobId),
+}
+
+impl Submitted {
+    /// The job's id, new or not.
+    pub fn id(&self) -> &JobId {
+        match self {
+            Submitted::New(id) | Submitted::Existing(id) => id,
+        }
+    }
+}
+
+impl Runtime {
+    /// Makes a job in one synced commit, together with `new.writes`; or finds the job that holds its active key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Expectation`] when one of `new.expect` does not hold; [`Error::ShuttingDown`] after
+    /// [`Runtime::shutdown`]; what the engine says when it cannot write.
+    pub async fn submit(&self, new: NewJob) -> Result<Submitted, Error> {
+        let shared = &self.0.shared;
+        if shared.stopping.load(Ordering::Acquire) {
+            return Err(Error::ShuttingDown);
+        }
+        let draft = Draft::of(&new, shared.options.attempts_max)?;
+        shared.whole(store(Arc::clone(shared), new, draft)).await
+    }
+}
+
+async fn store(shared: Arc<Shared>, new: NewJob, draft: Draft) -> Result<Submitted, Error> {
+    let shared = &*shared;
+    let id = JobId::from_uuid(shared.env.id());
+    for _ in 0..TRIES_MAX {
+        match holder(shared, &draft.row)? {
+            None => {}
+            // Its occurrence has its job already; there is nothing to follow up.
+            Some((Key::Idempotency, existing)) => return Ok(Submitted::Existing(existing)),
+            Some((Key::Active, existing)) => {
+                if !new.follow_up || leave_follow_up(shared, &existing, &draft).await? {
+                    return Ok(Submitted::Existing(existing));
+                }
+                continue;
+            }
+        }
+        let at = shared.env.now();
+        let mut expect = new.expect.clone();
+        let own = expect.len();
+        expect.extend(draft.absent_keys());
+        let mut writes = new.writes.clone();
+        draft.clone().start(&id, at, &mut writes);
+        match shared.engine.commit(Commit { expect, writes, sync: Sync::Synced }).await {
+            Ok(_) => {
+                shared.env.reached("job.queued");
+                shared.enqueue(id, at);
+                return Ok(Submitted::New(id));
+            }
+            Err(CommitError::Mismatch { index, space, .. }) if index < own => {
+                return Err(Error::Expectation { index, space });
+            }
+            // Somebody was faster with one of the keys: look who.
+            Err(CommitError::Mismatch { .. }) => {}
+            Err(error) => return Err(Error::Commit(error)),
+        }
+    }
+    Err(Error::Contended { id })
+}
+
+/// A key that at most one job holds.
+#[derive(Clone, Copy)]
+enum Key {
+    /// Until the job ends.
+    Active,
+    /// As long as the job is stored.
+    Idempotency,
+}
+
+fn held_keys(row: &Row) -> impl Iterator<Item = (Key, Vec<u8>)> {
+    let idempotency = row.idempotency_key.as_deref().map(|text| (Key::Idempotency, keys::idempotency(text)));
+    let active = row.unique.as_deref().map(|key| (Key::Active, keys::unique(key)));
+    idempotency.into_iter().chain(active)
+}
+
+/// The job that holds one of the keys.
+fn holder(shared: &Shared, row: &Row) -> Result<Option<(Key, JobId)>, Error> {
+    let snapshot = shared.engine.snapshot();
+    for (kind, key) in held_keys(row) {
+        if let Some(value) = snapshot.get(INDEX, &key)? {
+            let id = JobId::from_slice(&value)
+                .ok_or_else(|| Error::Invalid { reason: "a job key holds something that is no job id".to_owned() })?;
+            return Ok(Some((kind, id)));
+        }
+    }
+    Ok(None)
+}
+
+/// Stores `draft` beside the active job. False when that job ended meanwhile.
+async fn leave_follow_up(shared: &Shared, holder: &JobId, draft: &Draft) -> Result<bool, Error> {
+    let mark = || {
+        let mut effects = Effects { synced: true, ..Effects::default() };
+        record::put_part(holder, Part::FollowUp, draft.encode(), &mut effects.writes);
+        effects
+    };
+    for _ in 0..TRIES_MAX {
+        let live = shared.live(holder);
+        let claimed = match &live {
+            Some(live) => Some((live.epoch, live.held.lock().await)),
+            None => None,
+        };
+        let committed = match claimed {
+            Some((epoch, mut held)) if held.is_claimed_by(epoch) => {
+                held.commit(shared, holder, mark(), |row| row.follow_up = true).await
+            }
+            _ => match Held::read(&*shared.engine.snapshot(), holder)? {
+                Some(mut held) if !held.row.status.is_terminal() => {
+                    held.commit(shared, holder, mark(), |row| row.follow_up = true).await
+                }
+                _ => return Ok(false),
+            },
+        };
+        match committed {
+            Ok(()) => return Ok(true),
+            Err(refused) => refused.or_again()?,
+        }
+    }
+    Err(Error::Contended { id: *holder })
+}
+
+/// A job that is not yet stored as one: the row to be, the body and the parameters.
+#[derive(Clone)]
+pub(crate) struct Draft {
+    row: Row,
+    body: Vec<u8>,
+    parameters: Option<Vec<u8>>,
+}
+
+impl Draft {
+    fn of(new: &NewJob, attempts_max: u32) -> Result<Self, Error> {
+        let view = new.body.view();
+        let json = |what: &str, result: Result<Vec<u8>, serde_json::Error>| {
+            result.map_err(|error| Error::Invalid {
+                reason: format!("the {what} of the new job cannot be stored: {error}"),
+            })
+        };
+        let body = json("body", serde_json::to_vec(&new.body))?;
+        let parameters = if view.parameters.is_null() {
+            None
+        } else {
+            Some(json("parameters", serde_json::to_vec(&view.parameters))?)
+        };
+        let row = Row {
+            workflow: new.workflow.clone(),
+            job_type: view.kind.to_owned(),
+            scope: view.scope.map(|(first, second)| (first.to_owned(), second.to_owned())),
+            state: view.state.to_owned(),
+            subject: view.subject.map(str::to_owned),
+            progress: view.progress,
+            attempts_max: new.attempts_max.unwrap_or(attempts_max).max(1),
+            idempotency_key: new.idempotency_key.clone(),
+            unique: new.unique.clone(),
+            trigger: new.trigger,
+            body_version: view.body_version,
+            has_parameters: parameters.is_some(),
+            ..Row::blank()
+        };
+        Ok(Self { row, body, parameters })
+    }
+
+    fn absent_keys(&self) -> impl Iterator<Item = Expect> {
+        held_keys(&self.row).map(|(_, key)| Expect::absent(INDEX, key))
+    }
+
+    /// Adds the writes that make it a pending job.
+    pub(crate) fn start(self, id: &JobId, at: i64, writes: &mut Vec<Write>) {
+        let mut row = self.row;
+        row.status = Status::Pending;
+        row.created_at = at;
+        row.updated_at = at;
+        row.next_run_at = Some(at);
+        for (_, key) in held_keys(&row) {
+            writes.push(Write::put(INDEX, key, *id.as_bytes()));
+        }
+        record::put_part(id, Part::Body, self.body, writes);
+        if let Some(parameters) = self.parameters {
+            record::put_part(id, Part::Parameters, parameters, writes);
+        }
+        record::change(id, None, &mut row, at, writes);
+    }
+
+    /// As a follow-up is stored beside the job it follows.
+    fn encode(&self) -> Vec<u8> {
+        let mut row = self.row.clone();
+        row.trigger = Trigger::FollowUp;
+        let mut out = Vec::new();
+        put_bytes(&mut out, 1, &row.encode());
+        put_bytes(&mut out, 2, &self.body);
+        if let Some(parameters) = &self.parameters {
+            put_bytes(&mut out, 3, parameters);
+        }
+        out
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, String> {
+        let (mut row, mut body, mut parameters) = (None, None, None);
+        let mut fields = Fields::new(bytes);
+        while let Some((field, value)) = fields.next()? {
+            match field {
+                1 => row = Some(Row::decode(&value.bytes()?)?),
+                2 => body = Some(value.bytes()?),
+                3 => parameters = Some(value.bytes()?),
+                _ => {}
+            }
+        }
+        Ok(Self { row: row.ok_or("it has no row")?, body: body.ok_or("it has no body")?, parameters })
+    }
+}

@@ -1,0 +1,19 @@
+//! What the runtime promises, each promise with a test that would fail without it.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic with the error is the answer")]
+
+mod cancel; // pending and running jobs stop, and stay cancelled
+mod crash; // every crash point: resumed, effects once
+mod env; // clock, chance and crash points, in the hand of a test
+mod fencing; // a stale claim commits nothing
+mod follow_up; // what was asked for meanwhile starts afterwards
+mod history; // transitions form a legal path, counters equal a recount
+mod listing; // newest first, by status, by scope, in pages
+mod parked; // what cannot be loaded is set aside
+mod progress; // live numbers, CPU and memory
+mod retry; // tries, backoff, failure
+mod script; // a workflow that does as it is told
+mod shutdown; // checkpoints, releases, time limit
+mod stored_forms; // old bodies still load
+mod unique; // one active job per key
+mod world; // an engine, and runtimes on it
