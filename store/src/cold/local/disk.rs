@@ -1,0 +1,209 @@
+//! One durable file, step by step. The order of the steps is in this file and nowhere else.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use ebbtide_engine::env::{Defect, SharedEnv};
+
+use super::super::{
+    Error, OWN_FOLDER, Stored,
+    power_cut::{Event, Witness},
+};
+use super::{
+    dirs::{Dirs, TRIES_MAX},
+    points,
+};
+
+#[derive(Debug)]
+pub(super) struct Disk {
+    root: PathBuf,
+    temp: PathBuf,
+    env: SharedEnv,
+    witness: Option<Arc<dyn Witness>>,
+    dirs: Dirs,
+}
+
+impl Disk {
+    pub(super) fn new(root: PathBuf, env: SharedEnv, witness: Option<Arc<dyn Witness>>) -> Disk {
+        let temp = root.join(OWN_FOLDER).join("tmp");
+        Disk { root, temp, env, witness, dirs: Dirs::default() }
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn saw(&self, event: Event<'_>) {
+        if let Some(witness) = &self.witness {
+            witness.saw(event);
+        }
+    }
+
+    pub(super) fn forgets_fsync(&self) -> bool {
+        self.env.planted(Defect::FsyncForgotten)
+    }
+
+    /// Makes the folder for temp files, so that it lasts.
+    pub(super) fn make_temp(&self) -> Result<(), Error> {
+        let unsettled = self.dirs.make(self, &self.temp)?;
+        self.dirs.settle(self, &self.temp, unsettled)
+    }
+
+    /// Removes the temp files of a process that died. Only the owner of the root may.
+    pub(super) fn sweep_temp(&self) -> Result<(), Error> {
+        let entries = std::fs::read_dir(&self.temp).map_err(Error::io("list the temp files in", &self.temp))?;
+        for entry in entries {
+            let path = entry.map_err(Error::io("list the temp files in", &self.temp))?.path();
+            match std::fs::remove_file(&path) {
+                Ok(()) => self.saw(Event::Removed(&path)),
+                // It only takes room.
+                Err(error) => tracing::warn!(path = %path.display(), %error, "a temp file cannot be removed"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates a temp file for the object at `path`, relative to the root.
+    pub(super) fn create(self: &Arc<Self>, path: &str) -> Result<TempFile, Error> {
+        let temp = self.temp.join(format!("{}.tmp", self.env.id().simple()));
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&temp)
+            .map_err(Error::io("create the temp file", &temp))?;
+        Ok(TempFile {
+            disk: Arc::clone(self),
+            path: path.to_owned(),
+            temp,
+            file,
+            written: Stored { bytes: 0, crc32c: 0 },
+            removed: false,
+        })
+    }
+
+    /// Writes a whole object.
+    pub(super) fn put(self: &Arc<Self>, path: &str, bytes: &[u8]) -> Result<Stored, Error> {
+        let mut file = self.create(path)?;
+        file.write(bytes)?;
+        file.finish()
+    }
+
+    /// Removes an object, and the folders that it leaves empty.
+    pub(super) fn delete(&self, path: &str) -> Result<(), Error> {
+        let target = self.root.join(path);
+        match std::fs::remove_file(&target) {
+            Ok(()) => self.saw(Event::Removed(&target)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // One of its folders is a file: then there is no such object either.
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(()),
+            Err(error) => return Err(Error::io("remove the object", &target)(error)),
+        }
+        self.dirs.prune(self, parent(&target));
+        Ok(())
+    }
+}
+
+/// An object that does not have its name yet. Dropping it removes it.
+#[derive(Debug)]
+pub(super) struct TempFile {
+    disk: Arc<Disk>,
+    path: String,
+    temp: PathBuf,
+    file: File,
+    written: Stored,
+    removed: bool,
+}
+
+impl TempFile {
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let (mut first, mut rest) = (bytes, &[][..]);
+        if self.written.bytes == 0 {
+            (first, rest) = bytes.split_at(bytes.len() / 2);
+        }
+        self.write_all(first)?;
+        if self.written.bytes == 0 {
+            self.disk.env.reached(points::TEMP_HALF);
+            self.write_all(rest)?;
+        }
+        self.written.crc32c = crc32c::crc32c_append(self.written.crc32c, bytes);
+        self.written.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.file.write_all(bytes).map_err(Error::io("write the temp file", &self.temp))
+    }
+
+    /// Temp file → fsync → link under its name → fsync of the folders.
+    pub(super) fn finish(mut self) -> Result<Stored, Error> {
+        let disk = Arc::clone(&self.disk);
+        let disk = &*disk;
+        let target = disk.root.join(&self.path);
+        let folder = parent(&target);
+        disk.env.reached(points::WRITTEN);
+
+        // Before the fsync: the new folders then reach the disk with the file, and the fsyncs below find nothing left to do.
+        let mut unsettled = disk.dirs.make(disk, folder)?;
+        if !disk.forgets_fsync() {
+            // Never tried a second time: after an error the system may call the lost bytes clean.
+            self.file.sync_all().map_err(|source| Error::Sync { path: self.temp.clone(), source: Arc::new(source) })?;
+            disk.saw(Event::SyncedFile(&self.temp));
+        }
+        disk.env.reached(points::SYNCED);
+
+        let mut tries = 0;
+        // A link, because a rename would replace what has the name already.
+        while let Err(error) = std::fs::hard_link(&self.temp, &target) {
+            tries += 1;
+            match error.kind() {
+                io::ErrorKind::AlreadyExists => {
+                    return Err(Error::AlreadyExists { path: self.path.clone() });
+                }
+                // A delete beside us found the folder empty and removed it.
+                io::ErrorKind::NotFound if tries < TRIES_MAX => {
+                    disk.dirs.forget(folder);
+                    unsettled = disk.dirs.make(disk, folder)?;
+                }
+                _ => return Err(Error::io("link the temp file to", &target)(error)),
+            }
+        }
+        disk.saw(Event::Linked { from: &self.temp, to: &target });
+        disk.env.reached(points::LINKED);
+        self.remove();
+
+        if let Err(error) = disk.dirs.settle(disk, folder, unsettled) {
+            // The object counts as not written. Removing it and its folders has the next try make them anew, not trust a failed fsync.
+            if let Err(left) = disk.delete(&self.path) {
+                tracing::warn!(object = %self.path, error = %left, "an object whose folder could not be synced is left behind");
+            }
+            return Err(error);
+        }
+        disk.env.reached(points::DURABLE);
+        Ok(self.written)
+    }
+
+    /// Best effort: what stays is swept when the storage is opened next.
+    fn remove(&mut self) {
+        if !std::mem::replace(&mut self.removed, true) && std::fs::remove_file(&self.temp).is_ok() {
+            self.disk.saw(Event::Removed(&self.temp));
+        }
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+fn parent(target: &Path) -> &Path {
+    target.parent().expect("an object lies below the root")
+}

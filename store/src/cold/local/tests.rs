@@ -1,0 +1,357 @@
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use ebbtide_engine::env::{Defect, Env, SystemEnv};
+use tempfile::TempDir;
+
+use super::{dirs::Dirs, *};
+use crate::cold::{
+    conformance::conformance,
+    power_cut::{Event, Journal},
+};
+
+fn owner() -> Owner {
+    Owner { database_id: "db-1".into(), storage_id: "local".into() }
+}
+
+fn open(root: &Path, env: SharedEnv, options: Options) -> Local {
+    Local::open_blocking(root, &owner(), env, options).unwrap()
+}
+
+fn plain(root: &Path) -> Local {
+    open(root, Arc::new(SystemEnv), Options::default())
+}
+
+fn temp_files(root: &Path) -> usize {
+    std::fs::read_dir(root.join(".ebbtide/tmp")).unwrap().count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn local_files_conform() {
+    let dir = TempDir::new().unwrap();
+    let local = Local::open(dir.path(), owner(), Arc::new(SystemEnv)).await.unwrap();
+    conformance(Arc::new(local)).await;
+    assert_eq!(temp_files(dir.path()), 0, "temp files are left");
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, [OWN_FOLDER], "deleting the last object of a folder leaves the folder");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_slot_is_enough() {
+    let dir = TempDir::new().unwrap();
+    let options = Options { fsyncs_max: 0, witness: None };
+    conformance(Arc::new(open(dir.path(), Arc::new(SystemEnv), options))).await;
+}
+
+/// Takes a copy of the storage and its journal whenever a point is reached, as a process that dies there would leave them.
+#[derive(Debug)]
+struct Images {
+    root: PathBuf,
+    journal: PathBuf,
+    images: Mutex<HashMap<&'static str, TempDir>>,
+    forget_fsync: bool,
+}
+
+impl Env for Images {
+    fn now(&self) -> i64 {
+        SystemEnv.now()
+    }
+
+    fn id(&self) -> uuid::Uuid {
+        SystemEnv.id()
+    }
+
+    fn random(&self) -> u64 {
+        SystemEnv.random()
+    }
+
+    fn reached(&self, point: &'static str) {
+        let image = TempDir::new().unwrap();
+        copy(&self.root, &image.path().join("root"));
+        let moved = image.path().join("root");
+        let journal = std::fs::read_to_string(&self.journal).unwrap_or_default();
+        let journal = journal.replace(self.root.to_str().unwrap(), moved.to_str().unwrap());
+        std::fs::write(image.path().join("journal"), journal).unwrap();
+        self.images.lock().unwrap().insert(point, image);
+    }
+
+    fn planted(&self, defect: Defect) -> bool {
+        self.forget_fsync && defect == Defect::FsyncForgotten
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+const OBJECT: &str = "chat/users/t/a/ann/2026-11-22T10-00-00.parquet";
+
+/// What is found of an object at each point: after a kill, and after a power cut.
+fn crash_everywhere(forget_fsync: bool, write: impl Fn(&Local)) -> HashMap<&'static str, [Option<usize>; 2]> {
+    let dir = TempDir::new().unwrap();
+    let root = dir.path().canonicalize().unwrap().join("root");
+    let journal = dir.path().join("journal");
+    let env = Arc::new(Images { root: root.clone(), journal: journal.clone(), images: Mutex::default(), forget_fsync });
+    let witness: Arc<dyn Witness> = Arc::new(Journal::open(&journal).unwrap());
+    let options = Options { witness: Some(witness), ..Options::default() };
+    let local = open(&root, Arc::clone(&env) as SharedEnv, options);
+    write(&local);
+    let images = env.images.lock().unwrap();
+    images.iter().map(|(point, image)| (*point, [false, true].map(|power_cut| found(image, power_cut)))).collect()
+}
+
+fn found(image: &TempDir, power_cut: bool) -> Option<usize> {
+    let copied = TempDir::new().unwrap();
+    let root = copied.path().join("root");
+    copy(&image.path().join("root"), &root);
+    if power_cut {
+        let journal = std::fs::read_to_string(image.path().join("journal")).unwrap();
+        let old = image.path().join("root");
+        let journal = journal.replace(old.to_str().unwrap(), root.to_str().unwrap());
+        std::fs::write(copied.path().join("journal"), journal).unwrap();
+        Journal::open(&copied.path().join("journal")).unwrap().cut(&root).unwrap();
+    }
+    let local = plain(&root);
+    assert_eq!(temp_files(local.root()), 0, "opening a root sweeps the temp files of a crash");
+    std::fs::read(root.join(OBJECT)).ok().map(|bytes| bytes.len())
+}
+
+fn put(local: &Local) {
+    local.put_small_blocking(OBJECT, Bytes::from(vec![7; 1_000])).unwrap();
+}
+
+fn stream(local: &Local) {
+    let mut upload = local.begin_blocking(OBJECT).unwrap();
+    upload.write_blocking(Bytes::from(vec![7; 400])).unwrap();
+    upload.write_blocking(Bytes::from(vec![7; 600])).unwrap();
+    upload.finish_blocking().unwrap();
+}
+
+#[test]
+fn a_crash_leaves_a_whole_object_or_none() {
+    for write in [put, stream] {
+        let seen = crash_everywhere(false, write);
+        let expected = [
+            (points::TEMP_HALF, [None, None]),
+            (points::WRITTEN, [None, None]),
+            (points::SYNCED, [None, None]),
+            // Linked, but a power cut may take the link: an orphan or nothing, never half of it.
+            (points::LINKED, [Some(1_000), None]),
+            (points::DURABLE, [Some(1_000), Some(1_000)]),
+        ];
+        assert_eq!(seen, HashMap::from(expected));
+    }
+}
+
+#[test]
+fn a_forgotten_fsync_is_found_by_a_power_cut_and_not_by_a_kill() {
+    let seen = crash_everywhere(true, put);
+    assert_eq!(seen[points::DURABLE], [Some(1_000), None]);
+}
+
+#[test]
+fn every_folder_on_the_way_lasts() {
+    let dir = TempDir::new().unwrap();
+    let journal = dir.path().join("journal");
+    let root = dir.path().join("root");
+    let objects: Vec<String> = (0..64).map(|n| format!("a/{}/{}/{}/object-{n}", n % 2, n % 5, n % 11)).collect();
+    {
+        let witness: Arc<dyn Witness> = Arc::new(Journal::open(&journal).unwrap());
+        let options = Options { witness: Some(witness), ..Options::default() };
+        let local = &open(&root, Arc::new(SystemEnv), options);
+        thread::scope(|scope| {
+            for object in &objects {
+                scope.spawn(move || local.put_small_blocking(object, Bytes::from_static(b"x")).unwrap());
+            }
+        });
+    }
+    let lost = Journal::open(&journal).unwrap().cut(&root.canonicalize().unwrap()).unwrap();
+    assert_eq!(lost, <[PathBuf; 0]>::default(), "acknowledged, and gone after a power cut");
+    let local = plain(&root);
+    for object in objects {
+        assert!(local.root().join(&object).is_file(), "{object} is gone");
+    }
+}
+
+#[test]
+fn waiters_share_the_next_fsync_of_their_folder() {
+    const WAITERS: usize = 8;
+    /// Holds the first fsync until all others wait.
+    #[derive(Debug, Default)]
+    struct Hold {
+        dirs: Dirs,
+        fsyncs: AtomicUsize,
+    }
+    impl Witness for Hold {
+        fn saw(&self, event: Event<'_>) {
+            let Event::SyncingDir(dir) = event else { return };
+            if self.fsyncs.fetch_add(1, Ordering::SeqCst) == 0 {
+                while self.dirs.waiting(dir) < WAITERS + 1 {
+                    thread::yield_now();
+                }
+            }
+        }
+    }
+    let dir = TempDir::new().unwrap();
+    let hold = Arc::new(Hold::default());
+    let disk = Disk::new(dir.path().to_owned(), Arc::new(SystemEnv), Some(Arc::clone(&hold) as _));
+    thread::scope(|scope| {
+        for _ in 0..=WAITERS {
+            scope.spawn(|| hold.dirs.sync(&disk, dir.path()).unwrap());
+        }
+    });
+    assert_eq!(
+        hold.fsyncs.load(Ordering::SeqCst),
+        2,
+        "one fsync that came too early for the others, and one for all of them"
+    );
+    assert_eq!(hold.dirs.waiting(dir.path()), 0);
+}
+
+#[test]
+fn a_failed_fsync_of_a_folder_fails_those_it_covers_and_is_not_remembered() {
+    let dir = TempDir::new().unwrap();
+    let disk = Disk::new(dir.path().to_owned(), Arc::new(SystemEnv), None);
+    let dirs = Dirs::default();
+    let folder = dir.path().join("a/b");
+    let unsettled = dirs.make(&disk, &folder).unwrap();
+    std::fs::remove_dir(&folder).unwrap();
+    let error = dirs.settle(&disk, &folder, unsettled).unwrap_err();
+    assert!(matches!(&error, Error::Sync { path, .. } if *path == folder), "{error}");
+    let unsettled = dirs.make(&disk, &folder).unwrap();
+    dirs.settle(&disk, &folder, unsettled).unwrap();
+    assert!(folder.is_dir());
+}
+
+#[test]
+fn deleting_beside_a_writer_never_fails_the_writer() {
+    let dir = TempDir::new().unwrap();
+    let local = &plain(dir.path());
+    thread::scope(|scope| {
+        for writer in 0..4 {
+            scope.spawn(move || {
+                for n in 0..200 {
+                    let path = format!("x/y/{writer}-{n}");
+                    local.put_small_blocking(&path, Bytes::from_static(b"x")).unwrap();
+                    local.disk.delete(&path).unwrap();
+                }
+            });
+        }
+    });
+    assert!(!dir.path().join("x").exists());
+}
+
+#[test]
+fn a_file_in_the_way_is_an_error_and_leaves_nothing() {
+    let dir = TempDir::new().unwrap();
+    let local = plain(dir.path());
+    local.put_small_blocking("a", Bytes::from_static(b"x")).unwrap();
+    let error = local.put_small_blocking("a/b", Bytes::from_static(b"y")).unwrap_err();
+    assert!(error.to_string().starts_with("cannot create the directory "), "{error}");
+    futures::executor::block_on(async { local.disk.delete("a/b") }).unwrap();
+    assert!(dir.path().join("a").is_file());
+    assert_eq!(temp_files(dir.path()), 0);
+}
+
+fn refusal(root: &Path, database_id: &str, storage_id: &str) -> Error {
+    let owner = Owner { database_id: database_id.into(), storage_id: storage_id.into() };
+    Local::open_blocking(root, &owner, Arc::new(SystemEnv), Options::default()).unwrap_err()
+}
+
+#[test]
+fn a_root_belongs_to_one_storage_of_one_database() {
+    let dir = TempDir::new().unwrap();
+    let root = dir.path().join("made/on/the/way");
+    drop(plain(&root));
+    drop(plain(&root));
+    for (database_id, storage_id) in [("db-2", "local"), ("db-1", "other")] {
+        let error = refusal(&root, database_id, storage_id);
+        assert!(matches!(&error, Error::Owned { found, .. } if *found == owner()), "{error}");
+        assert!(error.to_string().contains("belongs to storage \"local\" of database db-1"), "{error}");
+    }
+}
+
+#[test]
+fn a_root_inside_or_around_another_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let root = dir.path().join("a/b/c");
+    drop(plain(&root));
+    for (other, relation) in [("a/b/c/d/e", "inside"), ("a", "around"), ("a/b", "around")] {
+        let error = refusal(&dir.path().join(other), "db-1", "other");
+        assert!(error.to_string().contains(relation), "{other}: {error}");
+        assert!(!dir.path().join(other).join(".ebbtide/owner.json").exists(), "{other} was claimed all the same");
+    }
+    drop(plain(&dir.path().join("a/b/d")));
+    drop(plain(&root));
+}
+
+#[test]
+fn a_root_that_is_open_cannot_be_opened_again() {
+    let dir = TempDir::new().unwrap();
+    let local = plain(dir.path());
+    let error = refusal(dir.path(), "db-1", "local");
+    assert!(matches!(error, Error::InUse { .. }), "{error}");
+    drop(local);
+    drop(plain(dir.path()));
+}
+
+#[test]
+fn an_owner_object_that_says_nothing_is_not_overruled() {
+    let dir = TempDir::new().unwrap();
+    drop(plain(dir.path()));
+    for text in ["", "{}", "not JSON"] {
+        std::fs::write(dir.path().join(".ebbtide/owner.json"), text).unwrap();
+        let error = refusal(dir.path(), "db-1", "local");
+        assert!(matches!(error, Error::OwnerUnreadable { .. }), "{error}");
+    }
+}
+
+#[test]
+fn only_the_owner_sweeps() {
+    let dir = TempDir::new().unwrap();
+    drop(plain(dir.path()));
+    let left = dir.path().join(".ebbtide/tmp/left.tmp");
+    std::fs::write(&left, "half").unwrap();
+    refusal(dir.path(), "db-2", "local");
+    assert!(left.exists());
+    drop(plain(dir.path()));
+    assert!(!left.exists());
+}
+
+/// `cargo test -p ebbtide-store cost_of_a_put -- --ignored --nocapture`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn cost_of_a_put() {
+    const OBJECTS: usize = 2_000;
+    for (name, folders) in [("a folder for each", OBJECTS), ("one folder", 1)] {
+        for fsyncs_max in [1, 4, 16, 32] {
+            let dir = TempDir::new_in(".").unwrap();
+            let options = Options { fsyncs_max, witness: None };
+            let local = &open(dir.path(), Arc::new(SystemEnv), options);
+            let start = std::time::Instant::now();
+            let bytes = Bytes::from(vec![7; 7_000]);
+            futures::stream::iter(0..OBJECTS)
+                .map(|n| (format!("chat/users/t/{}/{}/object-{n}", n % folders % 26, n % folders), bytes.clone()))
+                .for_each_concurrent(64, |(path, bytes)| async move {
+                    local.put_small(&path, bytes).await.unwrap();
+                })
+                .await;
+            println!("{name}, {fsyncs_max} at a time: {:?} an object", start.elapsed() / OBJECTS as u32);
+        }
+    }
+}

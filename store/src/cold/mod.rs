@@ -1,0 +1,29 @@
+//! Immutable objects under a storage's root, and the Parquet segments they hold.
+//!
+//! | part | file | what it does |
+//! | --- | --- | --- |
+//! | the seam | `objects.rs` | [`Objects`]: write an object durably under a name never used before, list, delete; [`Upload`]: the same as a stream |
+//! | local files | `local.rs` | temp file, fsync, link, fsync of the folders; sixteen at a time, sharing what they can |
+//! | object stores | `remote.rs` | one PUT for a small object, multipart for a large one |
+//! | one owner | `owner.rs` | a root belongs to one storage of one database, and to no folder above or below |
+//! | segments | `segment.rs` | rows to Parquet, row group by row group, with what the manifest wants to know of them |
+//! | proof | `conformance.rs`, `power_cut.rs` | what every storage must do; what is left of local files when the power goes |
+//!
+//! `cold` knows paths and bytes. Which segments count is the manifest's to say.
+
+pub mod conformance; // one suite for the seam, run against each storage
+pub mod local; // durable files
+pub mod power_cut; // what an fsync has not reached is gone
+pub mod remote; // any object store
+pub mod segment; // Parquet
+
+mod error;
+mod objects;
+mod owner;
+
+pub use error::Error;
+pub use objects::{Listed, Objects, Stored, Upload};
+pub use owner::Owner;
+
+/// The folder under a root that belongs to the storage itself. No object is written, listed or deleted in it.
+pub const OWN_FOLDER: &str = ".ebbtide";

@@ -1,0 +1,110 @@
+//! The seam between the store and wherever its objects lie.
+
+use std::{fmt::Debug, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use object_store::ObjectStore;
+
+use super::{Error, OWN_FOLDER};
+
+/// What an acknowledged object is made of, for the manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// Its size.
+    pub bytes: u64,
+    /// CRC-32C of all its bytes.
+    pub crc32c: u32,
+}
+
+/// An object as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Relative to the root.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// When it was last written, in microseconds since 1970, by the storage's clock.
+    pub modified_at: i64,
+}
+
+/// A place for objects. Paths are relative to its root, with `/` between components.
+///
+/// An object is whole and durable when it is acknowledged, and not seen before. No object is ever overwritten: a name that exists is
+/// [`Error::AlreadyExists`]. What happens between two writers of one large object is up to them: names are not used twice, see `design.md`.
+///
+/// Each way of writing is there for tasks and for threads that may block. A thread that encodes hands its bytes over without a hop.
+#[async_trait]
+pub trait Objects: Debug + Send + Sync + 'static {
+    /// Where this is, for people: a directory, or a URL without credentials.
+    fn uri(&self) -> &str;
+
+    /// Writes an object that is in memory already. Many of these at a time share their waits for the disk.
+    async fn put_small(&self, path: &str, bytes: Bytes) -> Result<Stored, Error>;
+
+    /// [`Objects::put_small`] on a thread that may block. Not to be called from a task.
+    fn put_small_blocking(&self, path: &str, bytes: Bytes) -> Result<Stored, Error>;
+
+    /// Begins an object that comes in pieces.
+    async fn begin(&self, path: &str) -> Result<Box<dyn Upload>, Error>;
+
+    /// [`Objects::begin`] on a thread that may block. Not to be called from a task.
+    fn begin_blocking(&self, path: &str) -> Result<Box<dyn Upload>, Error>;
+
+    /// Removes an object. One that is not there is removed already.
+    async fn delete(&self, path: &str) -> Result<(), Error>;
+
+    /// All objects in this folder and below it, in no order; of the whole root for an empty prefix. Never used to plan a query.
+    fn list(&self, prefix: &str) -> BoxStream<'static, Result<Listed, Error>>;
+
+    /// For readers. Paths are to be made with [`object_store::path::Path::parse`], which takes them as they are.
+    fn object_store(&self) -> Arc<dyn ObjectStore>;
+}
+
+/// An object on its way. Dropping it without [`Upload::finish`] leaves no object.
+#[async_trait]
+pub trait Upload: Debug + Send {
+    /// Adds bytes at the end.
+    async fn write(&mut self, bytes: Bytes) -> Result<(), Error>;
+
+    /// [`Upload::write`] on a thread that may block. Not to be called from a task.
+    fn write_blocking(&mut self, bytes: Bytes) -> Result<(), Error>;
+
+    /// Makes the object whole, durable and visible.
+    async fn finish(self: Box<Self>) -> Result<Stored, Error>;
+
+    /// [`Upload::finish`] on a thread that may block. Not to be called from a task.
+    fn finish_blocking(self: Box<Self>) -> Result<Stored, Error>;
+
+    /// Gives up, and waits until nothing is left of it.
+    async fn abort(self: Box<Self>) -> Result<(), Error>;
+}
+
+/// Refuses what is not a plain relative path in every storage. Templates make none of these; whoever calls with one has a bug or a motive.
+pub(super) fn check_path(path: &str) -> Result<(), Error> {
+    let refuse = |problem| Err(Error::Name { path: path.to_owned(), problem });
+    if path.is_empty() {
+        return refuse("it is empty");
+    }
+    if path.bytes().any(|b| b.is_ascii_control() || b == b'\\') {
+        return refuse("it has a control character or a backslash");
+    }
+    if path.split('/').next() == Some(OWN_FOLDER) {
+        return refuse("the folder .ebbtide is the storage's own");
+    }
+    for component in path.split('/') {
+        match component {
+            "" => return refuse("it starts or ends with a slash, or has two in a row"),
+            "." | ".." => return refuse("it has a step to where it is, or up"),
+            _ if component.len() > 255 => return refuse("a component has more than 255 bytes"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A prefix is a path or nothing at all.
+pub(super) fn check_prefix(prefix: &str) -> Result<(), Error> {
+    if prefix.is_empty() { Ok(()) } else { check_path(prefix) }
+}

@@ -1,0 +1,48 @@
+//! What the bytes are: hot rows, cold segments, the manifest and the catalog.
+//!
+//! A row is written to `hot` and stays there until a segment holds it; `manifest` says which segments there are
+//! and, by the watermark of each user, where hot begins. All of it lives in one engine, so one commit moves a row
+//! from one tier to the other. The store knows no job and no SQL.
+
+pub mod catalog; // namespaces, tables and storages
+pub mod cold; // immutable Parquet segments, durable where they lie
+pub mod error; // what can go wrong
+pub mod hot; // rows, newest first to arrive
+pub mod ids; // names and numbers, each a type whose existence is its validity
+mod keys; // how keys are laid out
+pub mod manifest; // which segments exist, and up to where they reach
+pub mod path; // where a segment goes, as text
+pub mod readers; // who reads, so that nothing is removed under them
+pub mod reclaim; // what a dropped table leaves behind
+pub mod schema; // column types, and the Arrow schema of a table
+pub mod store; // all of it, opened
+#[cfg(test)]
+mod testing; // what the tests share
+
+pub use catalog::{
+    Catalog, Dropped, FlushPolicy, Kind, Namespace, NewColumn, NewStorage, NewTable, Storage, StorageType, Table, View,
+};
+pub use error::{Error, ErrorKind};
+pub use ids::{Name, Seq, StorageId, TableId, UserId};
+pub use manifest::{ColumnStats, Scalar, Segment, Watermark};
+pub use readers::{Moment, Readers, Reading};
+pub use schema::{Column, ColumnType, Hidden, arrow_schema};
+pub use store::{Store, StoreOptions};
+
+use ebbtide_engine::{Cache, Space};
+
+/// Namespaces, tables and storages.
+pub const CATALOG: Space = Space { name: "catalog", cache: Cache::Shared };
+/// Rows that no segment holds yet.
+pub const HOT: Space = Space { name: "hot", cache: Cache::Shared };
+/// Users with hot rows, each with his last seq.
+pub const HOT_USERS: Space = Space { name: "hot_users", cache: Cache::Shared };
+/// Per table: rows and bytes above the watermarks.
+pub const HOT_COUNTERS: Space = Space { name: "hot_counters", cache: Cache::Shared };
+/// Per user: every row up to here is in a segment.
+pub const WATERMARKS: Space = Space { name: "watermarks", cache: Cache::Shared };
+/// The manifest.
+pub const SEGMENTS: Space = Space { name: "segments", cache: Cache::Shared };
+
+/// The keyspaces of the store, to be handed to the engine when it is opened.
+pub const SPACES: &[Space] = &[CATALOG, HOT, HOT_USERS, HOT_COUNTERS, WATERMARKS, SEGMENTS];

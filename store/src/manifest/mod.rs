@@ -1,0 +1,120 @@
+//! Which segments exist, and up to where they reach: the truth about the cold tier.
+//!
+//! ```text
+//! segments    table | user | from seq  ->  the segment, JSON
+//! watermarks  table | user             ->  seq, erase generation
+//! ```
+//! A row moves to the cold tier in the one commit that [`handover`] describes, and by nothing else.
+
+mod segment; // one immutable file
+mod stamp; // file timestamps
+mod watermark; // up to where a user's rows are in segments
+
+#[cfg(test)]
+mod tests;
+
+pub use segment::{ColumnStats, Scalar, Segment};
+pub(crate) use stamp::cuts_max;
+pub use stamp::file_stamp;
+pub use watermark::{Watermark, watermark};
+
+use crate::catalog::{expect_storage, expect_table};
+use crate::{Error, SEGMENTS, Seq, TableId, UserId, WATERMARKS, hot, keys};
+use ebbtide_engine::{Cursor, Defect, Env, Expect, KeyRange, Order, Snapshot, Write};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What one commit must hold to hand a user's rows over: those with `old.seq < seq <= new_seq`, all of which are in
+/// `segments`, `rows` many and `bytes` in the hot tier.
+///
+/// It expects the table and the segments' storages to be there still and the user's watermark to be as it was read
+/// before the rows were. Until this commit readers take the rows from hot, from it on from the segments; the hot
+/// copies may go at any time afterwards. The segments' objects must be durable before.
+pub fn handover(
+    env: &dyn Env,
+    segments: &[Segment],
+    old: &Watermark,
+    new_seq: Seq,
+    rows: u64,
+    bytes: u64,
+) -> (Vec<Expect>, Vec<Write>) {
+    let within = |s: &Segment| {
+        s.table_id == old.table()
+            && s.user == *old.user()
+            && old.seq < s.from_seq
+            && s.from_seq <= s.to_seq
+            && s.to_seq <= new_seq
+    };
+    debug_assert!(segments.iter().all(within), "segments hold rows of {old:?} up to {new_seq}: {segments:?}");
+    debug_assert_eq!(segments.iter().map(|s| s.rows).sum::<u64>(), rows, "every row that moves is in a segment");
+    debug_assert!(segments.windows(2).all(|pair| pair[0].to_seq < pair[1].from_seq), "no row is in two segments");
+
+    let mut expect = vec![old.expect(), expect_table(old.table())];
+    let storages: BTreeSet<_> = segments.iter().map(|segment| &segment.storage).collect();
+    expect.extend(storages.into_iter().map(expect_storage));
+
+    let mut writes: Vec<Write> = segments.iter().map(entry).collect();
+    if !env.planted(Defect::WatermarkSkipped) {
+        writes.push(old.raised(new_seq));
+    }
+    if rows > 0 {
+        writes.extend(hot::handed_over(old.table(), rows, bytes));
+    }
+    (expect, writes)
+}
+
+fn entry(segment: &Segment) -> Write {
+    let key = keys::user_seq(segment.table_id, &segment.user, segment.from_seq);
+    let value = serde_json::to_vec(segment).expect("a segment is a plain struct of text and numbers");
+    Write::Put { space: SEGMENTS, key, value }
+}
+
+/// The segments of a table, or of one of its users, by user and then by seq.
+///
+/// # Errors
+/// The engine's, and [`Error::Corrupt`].
+pub fn segments(snapshot: Arc<dyn Snapshot>, table: TableId, user: Option<&UserId>) -> Result<Vec<Segment>, Error> {
+    scan_segments(snapshot, table, user)?.collect()
+}
+
+/// [`segments`], one at a time.
+///
+/// # Errors
+/// The engine's; each item may also be [`Error::Corrupt`].
+pub fn scan_segments(snapshot: Arc<dyn Snapshot>, table: TableId, user: Option<&UserId>) -> Result<Segments, Error> {
+    let prefix = user.map_or_else(|| keys::table(table), |user| keys::user(table, user));
+    Ok(Segments { cursor: snapshot.scan(SEGMENTS, KeyRange::prefix(&prefix), Order::Ascending)? })
+}
+
+/// Reads manifest entries as it goes.
+pub struct Segments {
+    cursor: Box<dyn Cursor>,
+}
+
+impl std::fmt::Debug for Segments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Segments").finish_non_exhaustive()
+    }
+}
+
+impl Iterator for Segments {
+    type Item = Result<Segment, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.cursor.next() {
+            Ok(None) => None,
+            Ok(Some((key, value))) => Some(
+                serde_json::from_slice(value)
+                    .map_err(|error| Error::corrupt(format!("the manifest's entry {}: {error}", key.escape_ascii()))),
+            ),
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+}
+
+/// Removes all that the manifest holds of a dropped table.
+pub(crate) fn reclaim(table: TableId) -> impl Iterator<Item = Write> {
+    [SEGMENTS, WATERMARKS]
+        .into_iter()
+        .map(move |space| Write::DeleteRange { space, range: KeyRange::prefix(&keys::table(table)) })
+}
