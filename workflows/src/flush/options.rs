@@ -1,0 +1,99 @@
+//! Bounds of a flush. One set for the process: all flushes that run at once share them.
+
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// What a flush may use, and when it gives up on a user. Every field is a bound.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Bytes all running flushes may hold at once: encoders' row groups and finished bytes on their way out.
+    pub memory_bytes_max: usize,
+    /// Rows in a row group, at most.
+    pub row_group_rows_max: usize,
+    /// Bytes of Arrow data in a row group, at most; the row group is cut at whichever bound comes first.
+    pub row_group_bytes_max: usize,
+    /// Rows in one file; a user with more gets further parts, each committed by itself.
+    pub segment_rows_max: u64,
+    /// Bytes in one file, at most, looked at between row groups.
+    pub segment_bytes_max: u64,
+    /// Threads that scan, decode and encode. 0: one per core.
+    pub encoders: usize,
+    /// Uploads and local syncs that wait at once.
+    pub uploads_in_flight_max: usize,
+    /// Users handed over by one commit, at most.
+    pub users_per_commit_max: usize,
+    /// Uploads of one file that are tried before its user counts as failed.
+    pub upload_attempts_max: u32,
+    /// A storage that failed this many users in a row fails the remaining ones of this flush at once.
+    pub users_failed_in_a_row_max: u32,
+    /// How long a user whose write failed counts for no trigger; doubled with each failure.
+    pub failed_user_backoff_min: Duration,
+    /// The upper end of that doubling.
+    pub failed_user_backoff_max: Duration,
+    /// How long acknowledged rows may wait before they are counted against the triggers.
+    pub trigger_delay: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            memory_bytes_max: 64 << 20,
+            row_group_rows_max: 65_536,
+            row_group_bytes_max: 8 << 20,
+            segment_rows_max: 4_000_000,
+            segment_bytes_max: 256 << 20,
+            encoders: 0,
+            uploads_in_flight_max: 16,
+            users_per_commit_max: 256,
+            upload_attempts_max: 3,
+            users_failed_in_a_row_max: 3,
+            failed_user_backoff_min: Duration::from_secs(10),
+            failed_user_backoff_max: Duration::from_secs(3600),
+            trigger_delay: Duration::from_millis(20),
+        }
+    }
+}
+
+/// The options with the permits that enforce them.
+#[derive(Debug)]
+pub struct Resources {
+    pub(super) options: Options,
+    pub(super) encoders: usize,
+    /// One permit is one KiB of finished bytes.
+    pub(super) memory_kib: Arc<Semaphore>,
+    memory_kib_max: usize,
+    pub(super) uploads: Semaphore,
+}
+
+impl Resources {
+    /// The permits for `options`.
+    pub fn new(options: Options) -> Self {
+        let encoders = match options.encoders {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        };
+        // Each encoder may hold a row group as Arrow data and as pages; the rest is for finished bytes.
+        let encoding = 2 * encoders * options.row_group_bytes_max;
+        let finished = options.memory_bytes_max.saturating_sub(encoding).max(2 * options.row_group_bytes_max);
+        let memory_kib_max = (finished >> 10).min(Semaphore::MAX_PERMITS);
+        Self {
+            encoders,
+            memory_kib: Arc::new(Semaphore::new(memory_kib_max)),
+            memory_kib_max,
+            uploads: Semaphore::new(options.uploads_in_flight_max.max(1)),
+            options,
+        }
+    }
+
+    /// Bytes held at this moment: what encoders may hold, and what waits to be written.
+    pub(super) fn memory_reserved(&self) -> u64 {
+        let waiting = self.memory_kib_max.saturating_sub(self.memory_kib.available_permits()) << 10;
+        (2 * self.encoders * self.options.row_group_bytes_max + waiting) as u64
+    }
+
+    /// The options these permits enforce.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+}

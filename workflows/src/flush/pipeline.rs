@@ -1,0 +1,281 @@
+//! Scan, encode and upload, over several users at a time, in bounded memory.
+//!
+//! ```text
+//! lister ─► encoders (blocking threads, one per core) ─► uploads (async, bounded) ─► finished()
+//! index of    scan hot rows, decode, Parquet               write, sync, link           the step hands over
+//! users       one user at a time each
+//! ```
+//!
+//! A dropped pipeline stops everywhere at its next look: encoders look every batch, uploads when they start.
+
+use super::{Cut, Resources, encode::Encoder, upload, upload::StorageHealth};
+use ebbtide_engine::{SharedEngine, SharedEnv};
+use ebbtide_runtime::{ProgressHandle, Signal, Step, StepError};
+use ebbtide_store::cold::{self, segment};
+use ebbtide_store::{Segment, Store, Table, UserId, hot, manifest::Watermark};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// A segment whose bytes are durable, ready to be handed over.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) segment: Segment,
+    /// Where its object is.
+    pub(super) objects: Arc<dyn cold::Objects>,
+    /// The user's watermark as it was before these rows were scanned; the commit expects it.
+    pub(super) watermark_before: Watermark,
+    /// The user's watermark once this part is handed over.
+    pub(super) watermark_after: u64,
+    /// Bytes the rows took in the hot tier.
+    pub(super) bytes_hot: u64,
+    /// The user has a record of a failed write, to be forgotten.
+    pub(super) failed_before: bool,
+}
+
+/// A user whose rows stay hot.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) user: UserId,
+    pub(super) reason: String,
+}
+
+/// What the pipeline finished since the last look.
+#[derive(Debug, Default)]
+pub(super) struct Finished {
+    pub(super) parts: Vec<Part>,
+    pub(super) failed: Vec<Failed>,
+    /// Users that are done or have failed.
+    pub(super) users_done: u64,
+    /// Every user up to this one is done or has failed.
+    pub(super) after: Option<UserId>,
+    /// No user is left.
+    pub(super) end: bool,
+    /// Why the last failed user of the whole run failed.
+    pub(super) last_failure: Option<String>,
+}
+
+/// A user's turn: where he stands in the order of turns, which the cursor of the checkpoint follows.
+#[derive(Debug, Clone)]
+pub(super) struct Turn {
+    pub(super) number: u64,
+    pub(super) user: UserId,
+}
+
+pub(super) enum Event {
+    Part(Box<Part>),
+    /// Nothing more will come of this turn.
+    Done(Turn),
+    Failed(Turn, String),
+    /// The whole pipeline cannot go on: the engine failed, or the job was stopped.
+    Broken(StepError),
+}
+
+impl Event {
+    /// What nobody will hand over any more leaves no object behind.
+    pub(super) async fn discard(self) {
+        if let Self::Part(part) = self {
+            upload::remove(&part.objects, &part.segment.path).await;
+        }
+    }
+}
+
+/// What all threads of one pipeline share.
+pub(super) struct Shared {
+    pub(super) store: Arc<Store>,
+    pub(super) engine: SharedEngine,
+    pub(super) env: SharedEnv,
+    pub(super) resources: Arc<Resources>,
+    pub(super) table: Arc<Table>,
+    pub(super) cut: Cut,
+    pub(super) job_id: String,
+    pub(super) epoch: u64,
+    pub(super) signal: Signal,
+    pub(super) progress: ProgressHandle,
+    pub(super) dropped: CancellationToken,
+    pub(super) health: StorageHealth,
+    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) events: mpsc::Sender<Event>,
+}
+
+impl Shared {
+    /// Looked at every batch of rows: whether the work is still wanted.
+    pub(super) fn check(&self) -> Result<(), StepError> {
+        if self.dropped.is_cancelled() {
+            return Err(StepError::Stopped(ebbtide_runtime::Stop::ClaimLost));
+        }
+        self.signal.check()
+    }
+}
+
+/// A running pipeline; dropping it stops it.
+pub(super) struct Pipeline {
+    events: mpsc::Receiver<Event>,
+    /// Turns from the oldest unfinished one on, and whether each is finished.
+    turns: VecDeque<(Option<UserId>, bool)>,
+    first_turn: u64,
+    ended: bool,
+    last_failure: Option<String>,
+    _stop: DropGuard,
+}
+
+impl Drop for Pipeline {
+    /// Parts that no step took were never in a commit. (Those that a step took may be, whatever was heard of it.)
+    fn drop(&mut self) {
+        self.events.close();
+        while let Ok(event) = self.events.try_recv() {
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(event.discard());
+            }
+        }
+    }
+}
+
+/// Users that wait for an encoder: enough to keep all of them busy, few enough to drop without regret.
+const TURNS_QUEUED_MAX: usize = 64;
+/// Users read from the index at a time.
+const USERS_PER_PAGE: usize = 1024;
+
+impl Pipeline {
+    pub(super) fn start(
+        store: Arc<Store>,
+        resources: Arc<Resources>,
+        table: Arc<Table>,
+        cut: &Cut,
+        after: Option<UserId>,
+        cx: &Step,
+    ) -> Result<Self, StepError> {
+        let options = resources.options();
+        let format = segment::Options {
+            row_group_rows_max: options.row_group_rows_max,
+            row_group_bytes_max: options.row_group_bytes_max,
+            ..segment::Options::default()
+        };
+        let schema = ebbtide_store::arrow_schema(&table);
+        let layout = segment::Layout::new(schema, &table.qualified_name(), table.schema_version, format)
+            .map_err(super::retry("laying out segments"))?;
+        let dropped = CancellationToken::new();
+        let (events, finished) = mpsc::channel(resources.options().users_per_commit_max.max(1));
+        let shared = Arc::new(Shared {
+            health: StorageHealth::new(resources.options().users_failed_in_a_row_max),
+            store,
+            engine: cx.engine().clone(),
+            env: cx.env().clone(),
+            table,
+            cut: cut.clone(),
+            job_id: cx.job_id().to_string(),
+            epoch: cx.epoch(),
+            signal: cx.signal(),
+            progress: cx.progress().clone(),
+            dropped: dropped.clone(),
+            runtime: tokio::runtime::Handle::current(),
+            events,
+            resources,
+        });
+        let (turns, queued) = mpsc::channel(TURNS_QUEUED_MAX);
+        let queued = Arc::new(Mutex::new(queued));
+        let lister = shared.clone();
+        tokio::task::spawn_blocking(move || list_users(&lister, after, &turns));
+        for _ in 0..shared.resources.encoders {
+            let (shared, layout, queued) = (shared.clone(), layout.clone(), queued.clone());
+            tokio::task::spawn_blocking(move || encode_users(&shared, layout, &queued));
+        }
+        Ok(Self {
+            events: finished,
+            turns: VecDeque::new(),
+            first_turn: 0,
+            ended: false,
+            last_failure: None,
+            _stop: dropped.drop_guard(),
+        })
+    }
+
+    /// Waits until something is finished, then takes all that is, up to `users_max` parts.
+    pub(super) async fn finished(&mut self, users_max: usize) -> Result<Finished, StepError> {
+        let mut finished = Finished::default();
+        let mut first = if self.ended { None } else { self.events.recv().await };
+        loop {
+            let event = match first.take() {
+                Some(event) => event,
+                None => match self.events.try_recv() {
+                    Ok(event) => event,
+                    Err(mpsc::error::TryRecvError::Empty) => break,
+                    Err(mpsc::error::TryRecvError::Disconnected) => {
+                        self.ended = true;
+                        break;
+                    }
+                },
+            };
+            match event {
+                Event::Part(part) => finished.parts.push(*part),
+                Event::Done(turn) => self.turn_ends(turn, &mut finished),
+                Event::Failed(turn, reason) => {
+                    self.last_failure = Some(reason.clone());
+                    finished.failed.push(Failed { user: turn.user.clone(), reason });
+                    self.turn_ends(turn, &mut finished);
+                }
+                Event::Broken(error) => return Err(error),
+            }
+            if finished.parts.len() + finished.failed.len() >= users_max {
+                break;
+            }
+        }
+        finished.end = self.ended;
+        finished.last_failure.clone_from(&self.last_failure);
+        Ok(finished)
+    }
+
+    /// Marks a turn as finished and moves the cursor over all turns that are, without a gap.
+    fn turn_ends(&mut self, turn: Turn, finished: &mut Finished) {
+        finished.users_done += 1;
+        let place = usize::try_from(turn.number - self.first_turn).expect("turns in flight fit in memory");
+        if self.turns.len() <= place {
+            self.turns.resize(place + 1, (None, false));
+        }
+        self.turns[place] = (Some(turn.user), true);
+        while let Some((_, true)) = self.turns.front() {
+            finished.after = self.turns.pop_front().and_then(|(user, _)| user);
+            self.first_turn += 1;
+        }
+    }
+}
+
+/// Hands out turns from the index of users with hot rows. A user that comes into the index meanwhile has only rows
+/// above the cut, so missing him is right.
+fn list_users(shared: &Shared, mut after: Option<UserId>, turns: &mpsc::Sender<Turn>) {
+    let mut number = 0;
+    loop {
+        let snapshot = shared.engine.snapshot();
+        let page = match hot::users(snapshot, shared.table.id, after.as_ref(), USERS_PER_PAGE) {
+            Ok(page) => page,
+            Err(error) => {
+                let error = super::retry("reading the index of users")(error);
+                let _ = shared.events.blocking_send(Event::Broken(error));
+                return;
+            }
+        };
+        let Some((last, _)) = page.last() else { return };
+        after = Some(last.clone());
+        for (user, _) in page {
+            // Fails only when no encoder is left, which says the pipeline was dropped or broke.
+            if turns.blocking_send(Turn { number, user }).is_err() {
+                return;
+            }
+            number += 1;
+        }
+    }
+}
+
+/// One encoder thread: a turn at a time, until none is left.
+fn encode_users(shared: &Arc<Shared>, layout: Arc<segment::Layout>, queued: &Mutex<mpsc::Receiver<Turn>>) {
+    let encoder = Encoder::new(shared.clone(), layout);
+    loop {
+        let turn = queued.lock().unwrap_or_else(std::sync::PoisonError::into_inner).blocking_recv();
+        let Some(turn) = turn else { return };
+        if let Err(error) = shared.check().and_then(|()| encoder.encode(turn)) {
+            let _ = shared.events.blocking_send(Event::Broken(error));
+            return;
+        }
+    }
+}

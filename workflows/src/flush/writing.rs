@@ -1,0 +1,128 @@
+//! Users move to the cold tier.
+//!
+//! A pipeline scans, encodes and uploads several users at a time; it lives as long as the claim. Each step takes
+//! what the pipeline has finished by now and hands it over in one commit, so many small users share a commit and
+//! a slow one holds up nobody. The checkpoint is a cursor: every user up to `after` is done or has failed. Users
+//! beyond it that were handed over before a crash are known by their watermarks and are skipped.
+
+use super::{
+    Cut, Resources, Totals, Work, deleting::Deleting, handover, pipeline::Pipeline, records::Flushed,
+    snapshotting::Snapshotting, table_of,
+};
+use ebbtide_engine::Defect;
+use ebbtide_runtime::{Step, StepError};
+use ebbtide_store::{Store, UserId};
+use serde::{Deserialize, Serialize};
+
+/// See the module.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Writing {
+    cut: Cut,
+    after: Option<UserId>,
+    /// The user handed over last, for `system.jobs`.
+    latest: Option<String>,
+    totals: Totals,
+}
+
+/// What a step of writing leads to.
+pub(super) enum AfterWrite {
+    Next(Writing),
+    Finished(Deleting),
+}
+
+impl Writing {
+    pub(super) fn new(_: Snapshotting, cut: Cut, totals: Totals) -> Self {
+        Self { cut, after: None, latest: None, totals }
+    }
+
+    pub(super) async fn write_next(mut self, work: &Work, cx: &mut Step) -> Result<AfterWrite, StepError> {
+        cx.signal().check()?;
+        let resources = cx.get::<Resources>()?;
+        let store = cx.get::<Store>()?;
+        let table = {
+            let snapshot = cx.engine().snapshot();
+            table_of(work, &store, &snapshot)?
+        };
+        if cx.keep::<Pipeline>().is_none() {
+            let pipeline = Pipeline::start(store, resources.clone(), table, &self.cut, self.after.clone(), cx)?;
+            *cx.keep::<Pipeline>() = Some(pipeline);
+        }
+        let signal = cx.signal();
+        let pipeline = cx.keep::<Pipeline>().as_mut().expect("started just above");
+        let finished = tokio::select! {
+            finished = pipeline.finished(resources.options().users_per_commit_max) => finished?,
+            stop = signal.stopped() => return Err(stop.into()),
+        };
+        cx.env().reached("flush.writing.uploaded");
+        if cx.env().planted(Defect::DeleteBeforeCommit) {
+            handover::planted_delete_before_commit(work, &finished.parts, cx).await;
+        }
+
+        let something = !finished.parts.is_empty() || !finished.failed.is_empty();
+        self.totals.users_done += finished.users_done;
+        if let Some(after) = finished.after {
+            self.after = Some(after);
+        }
+        if let Some(part) = finished.parts.last() {
+            self.latest = Some(part.segment.user.to_string());
+        }
+        handover::parts(work, finished.parts, &mut self.totals, cx);
+        let options = resources.options();
+        handover::failures(
+            work,
+            finished.failed,
+            options.failed_user_backoff_min,
+            options.failed_user_backoff_max,
+            &mut self.totals,
+            cx,
+        )?;
+        if finished.end && something && self.totals.users_failed > 0 {
+            let retry_at = cx.env().now().saturating_add(options.failed_user_backoff_min.as_micros() as i64);
+            cx.write(self.stuck(retry_at).write(work.table_id));
+        }
+        // The last users' records are committed before the job's end is decided, so that a failed job loses none.
+        if !finished.end || something {
+            return Ok(AfterWrite::Next(self));
+        }
+        if self.totals.users_failed > 0 && self.totals.users_failed == self.totals.users_done {
+            let reason = finished.last_failure.unwrap_or_else(|| "see the users' own records".to_owned());
+            return Err(StepError::Fail {
+                reason: format!("the writes of all {} users failed, the last one: {reason}", self.totals.users_failed),
+            });
+        }
+        let (cut, totals) = (self.cut.clone(), self.totals.clone());
+        Ok(AfterWrite::Finished(Deleting::new(self, cut, totals)))
+    }
+
+    /// The table's record when some users failed: their rows are above no watermark, yet must not trigger at once.
+    fn stuck(&self, retry_at: i64) -> Flushed {
+        Flushed {
+            cut: self.cut.seq,
+            taken_at: self.cut.taken_at,
+            stuck_rows: self.cut.rows.saturating_sub(self.totals.rows),
+            stuck_bytes: self.cut.bytes_hot.saturating_sub(self.totals.bytes_hot),
+            retry_at,
+        }
+    }
+
+    pub(super) fn cut(&self) -> &Cut {
+        &self.cut
+    }
+
+    pub(super) fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    pub(super) fn subject(&self) -> Option<&str> {
+        self.latest.as_deref()
+    }
+}
+
+impl From<AfterWrite> for super::State {
+    fn from(after: AfterWrite) -> Self {
+        match after {
+            AfterWrite::Next(state) => Self::Writing(state),
+            AfterWrite::Finished(state) => Self::Deleting(state),
+        }
+    }
+}
