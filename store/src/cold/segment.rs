@@ -12,10 +12,10 @@
 //! # let schema = Arc::new(Schema::new(vec![field]));
 //! # let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(Int64Array::from(vec![7, 9]))])?;
 //! let layout = Layout::new(schema, "chat.messages", 1, Options::default())?;
-//! let mut file = Vec::new();
+//! let mut file: Vec<u8> = Vec::new();
 //! let mut writer = Writer::new(&layout);
 //! writer.push(&batch)?;
-//! file.extend(writer.take());
+//! file.extend(writer.take().unwrap_or_default());
 //! let segment = writer.finish(Some("ann"), "job-1")?;
 //! file.extend(segment.rest);
 //! assert_eq!((segment.rows, segment.from_seq, segment.to_seq), (2, 7, 9));

@@ -1,19 +1,12 @@
 //! Rows into Arrow, a column at a time.
 
 use super::FORMAT;
+use super::column::{Bad, Column, SHORT, primitive, timestamps_utc};
 use super::layout::{Place, Places};
-use crate::schema::UTC;
-use crate::{ColumnType, Error, Hidden, Seq, Table, UserId, arrow_schema};
-use arrow::array::types::{
-    Date32Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, Time64MicrosecondType,
-    TimestampMicrosecondType,
-};
-use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, Decimal128Array, NullBufferBuilder, PrimitiveArray,
-    RecordBatch, RecordBatchOptions, StringArray, StringBuilder,
-};
-use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{ArrowPrimitiveType, SchemaRef};
+use crate::{Error, Hidden, Seq, Table, UserId, arrow_schema};
+use arrow::array::types::Int64Type;
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray, StringBuilder};
+use arrow::datatypes::SchemaRef;
 use std::sync::Arc;
 
 /// Gathers rows of one table into batches of some of its columns.
@@ -39,27 +32,6 @@ enum Output {
     Hidden(Hidden),
 }
 
-/// A column in the making.
-#[derive(Debug)]
-struct Column {
-    id: u32,
-    column_type: ColumnType,
-    nulls: NullBufferBuilder,
-    values: Values,
-}
-
-#[derive(Debug)]
-enum Values {
-    Bool(BooleanBufferBuilder),
-    I16(Vec<i16>),
-    I32(Vec<i32>),
-    I64(Vec<i64>),
-    F32(Vec<f32>),
-    F64(Vec<f64>),
-    I128(Vec<i128>),
-    Bytes { ends: Vec<i32>, bytes: Vec<u8>, bytes_last: usize },
-}
-
 /// Where one schema version has the wanted columns.
 #[derive(Debug)]
 struct Version {
@@ -67,9 +39,6 @@ struct Version {
     /// Per wanted column: which column of that version it is, and where; none if it was added later.
     wanted: Vec<Option<(usize, Place)>>,
 }
-
-/// Rows a batch's buffers are made for at first.
-const ROWS_AT_FIRST: usize = 1024;
 
 impl Decoder {
     /// A decoder of these columns of [`arrow_schema`], in this order; of all without a projection.
@@ -118,21 +87,7 @@ impl Decoder {
     /// Makes room for this many rows, of text as long as in the last batch, so that buffers do not grow step by step.
     pub fn reserve(&mut self, rows: usize) {
         self.seq.iter_mut().chain(&mut self.committed_at).for_each(|values| values.reserve(rows));
-        for column in &mut self.columns {
-            match &mut column.values {
-                Values::Bool(values) => values.reserve(rows),
-                Values::I16(values) => values.reserve(rows),
-                Values::I32(values) => values.reserve(rows),
-                Values::I64(values) => values.reserve(rows),
-                Values::F32(values) => values.reserve(rows),
-                Values::F64(values) => values.reserve(rows),
-                Values::I128(values) => values.reserve(rows),
-                Values::Bytes { ends, bytes, bytes_last } => {
-                    ends.reserve(rows);
-                    bytes.reserve(*bytes_last);
-                }
-            }
-        }
+        self.columns.iter_mut().for_each(|column| column.reserve(rows));
     }
 
     /// The rows that follow belong to this user.
@@ -189,7 +144,6 @@ impl Decoder {
                 column.push_null();
                 continue;
             }
-            column.nulls.append_non_null();
             match place {
                 Place::Fixed(offset) => column.push_fixed(&fixed[offset..])?,
                 Place::Variable(nth) => {
@@ -228,15 +182,21 @@ impl Decoder {
     /// The rows added since the last time, as a batch. Their owners must have been named if `_user_id` is wanted.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] for text that is not UTF-8.
+    /// [`Error::Corrupt`] for text that is not UTF-8, and for a null in a column that takes none.
     pub fn finish(&mut self) -> Result<RecordBatch, Error> {
         let rows = std::mem::take(&mut self.rows);
         let mut columns = Vec::with_capacity(self.columns.len());
         for column in &mut self.columns {
-            columns.push(column.finish().map_err(|error| {
-                let name = self.table.columns.iter().find(|c| c.id == column.id).map_or("?", |c| c.name.as_str());
-                Error::corrupt(format!("column \"{name}\" of {}: {error}", self.table.qualified_name()))
-            })?);
+            let declared = self.table.columns.iter().find(|declared| declared.id == column.id);
+            let declared = declared.expect("only columns of the table are gathered");
+            let corrupt = |what: &dyn std::fmt::Display| {
+                Error::corrupt(format!("column \"{}\" of {}: {what}", declared.name, self.table.qualified_name()))
+            };
+            let array = column.finish().map_err(|error| corrupt(&error))?;
+            if !declared.nullable && array.null_count() > 0 {
+                return Err(corrupt(&"a null where none was let in"));
+            }
+            columns.push(array);
         }
         // The user whose rows go on in the next batch stays.
         let last = self.users.last().cloned();
@@ -263,15 +223,6 @@ impl Decoder {
         Ok(RecordBatch::try_new_with_options(self.schema.clone(), output.collect(), &options)?)
     }
 }
-
-/// Why a row cannot be read.
-#[derive(Debug)]
-enum Bad {
-    Bytes(&'static str),
-    Version(u32),
-}
-
-const SHORT: Bad = Bad::Bytes("it is too short");
 
 /// Splits a row's format byte and schema version off.
 fn header(row: &[u8]) -> Result<(u32, &[u8]), Bad> {
@@ -307,105 +258,4 @@ fn owners(users: &[(UserId, usize)], rows: usize) -> StringArray {
         (0..rows).for_each(|_| owners.append_value(user));
     }
     owners.finish()
-}
-
-impl Column {
-    fn new(id: u32, column_type: ColumnType) -> Self {
-        let values = match column_type {
-            ColumnType::Boolean => Values::Bool(BooleanBufferBuilder::new(ROWS_AT_FIRST)),
-            ColumnType::SmallInt => Values::I16(Vec::new()),
-            ColumnType::Int | ColumnType::Date => Values::I32(Vec::new()),
-            ColumnType::BigInt | ColumnType::Time | ColumnType::Timestamp | ColumnType::TimestampTz => {
-                Values::I64(Vec::new())
-            }
-            ColumnType::Real => Values::F32(Vec::new()),
-            ColumnType::Double => Values::F64(Vec::new()),
-            ColumnType::Decimal { .. } => Values::I128(Vec::new()),
-            ColumnType::Text | ColumnType::Json | ColumnType::Bytea => {
-                Values::Bytes { ends: vec![0], bytes: Vec::new(), bytes_last: 0 }
-            }
-        };
-        Self { id, column_type, nulls: NullBufferBuilder::new(ROWS_AT_FIRST), values }
-    }
-
-    fn push_null(&mut self) {
-        self.nulls.append_null();
-        match &mut self.values {
-            Values::Bool(values) => values.append(false),
-            Values::I16(values) => values.push(0),
-            Values::I32(values) => values.push(0),
-            Values::I64(values) => values.push(0),
-            Values::F32(values) => values.push(0.0),
-            Values::F64(values) => values.push(0.0),
-            Values::I128(values) => values.push(0),
-            Values::Bytes { ends, bytes, .. } => ends.push(bytes.len() as i32),
-        }
-    }
-
-    fn push_fixed(&mut self, from: &[u8]) -> Result<(), Bad> {
-        fn take<const N: usize>(from: &[u8]) -> Result<[u8; N], Bad> {
-            from.first_chunk().copied().ok_or(SHORT)
-        }
-        match &mut self.values {
-            Values::Bool(values) => match from.first() {
-                Some(byte @ 0..=1) => values.append(*byte == 1),
-                _ => return Err(Bad::Bytes("a boolean is neither true nor false")),
-            },
-            Values::I16(values) => values.push(i16::from_le_bytes(take(from)?)),
-            Values::I32(values) => values.push(i32::from_le_bytes(take(from)?)),
-            Values::I64(values) => values.push(i64::from_le_bytes(take(from)?)),
-            Values::F32(values) => values.push(f32::from_le_bytes(take(from)?)),
-            Values::F64(values) => values.push(f64::from_le_bytes(take(from)?)),
-            Values::I128(values) => values.push(i128::from_le_bytes(take(from)?)),
-            Values::Bytes { .. } => return Err(Bad::Bytes("text in the place of a number")),
-        }
-        Ok(())
-    }
-
-    fn push_bytes(&mut self, value: &[u8]) -> Result<(), Bad> {
-        let Values::Bytes { ends, bytes, .. } = &mut self.values else {
-            return Err(Bad::Bytes("a number in the place of text"));
-        };
-        bytes.extend_from_slice(value);
-        ends.push(i32::try_from(bytes.len()).map_err(|_| Bad::Bytes("a batch of more than 2 GiB"))?);
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<ArrayRef, arrow::error::ArrowError> {
-        let nulls = self.nulls.finish();
-        Ok(match (&mut self.values, self.column_type) {
-            (Values::Bool(values), _) => Arc::new(BooleanArray::new(values.finish(), nulls)),
-            (Values::I16(values), _) => primitive::<Int16Type>(values, nulls),
-            (Values::I32(values), ColumnType::Date) => primitive::<Date32Type>(values, nulls),
-            (Values::I32(values), _) => primitive::<Int32Type>(values, nulls),
-            (Values::I64(values), ColumnType::Time) => primitive::<Time64MicrosecondType>(values, nulls),
-            (Values::I64(values), ColumnType::Timestamp) => primitive::<TimestampMicrosecondType>(values, nulls),
-            (Values::I64(values), ColumnType::TimestampTz) => timestamps_utc(values, nulls),
-            (Values::I64(values), _) => primitive::<Int64Type>(values, nulls),
-            (Values::F32(values), _) => primitive::<Float32Type>(values, nulls),
-            (Values::F64(values), _) => primitive::<Float64Type>(values, nulls),
-            (Values::I128(values), column_type) => {
-                let decimals = Decimal128Array::new(std::mem::take(values).into(), nulls);
-                Arc::new(decimals.with_data_type(column_type.arrow()))
-            }
-            (Values::Bytes { ends, bytes, bytes_last }, column_type) => {
-                *bytes_last = bytes.len();
-                let offsets = OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(ends, vec![0])));
-                let bytes = Buffer::from_vec(std::mem::take(bytes));
-                match column_type {
-                    ColumnType::Bytea => Arc::new(BinaryArray::try_new(offsets, bytes, nulls)?),
-                    _ => Arc::new(StringArray::try_new(offsets, bytes, nulls)?),
-                }
-            }
-        })
-    }
-}
-
-fn primitive<T: ArrowPrimitiveType>(values: &mut Vec<T::Native>, nulls: Option<NullBuffer>) -> ArrayRef {
-    Arc::new(PrimitiveArray::<T>::new(std::mem::take(values).into(), nulls))
-}
-
-fn timestamps_utc(values: &mut Vec<i64>, nulls: Option<NullBuffer>) -> ArrayRef {
-    let times = PrimitiveArray::<TimestampMicrosecondType>::new(std::mem::take(values).into(), nulls);
-    Arc::new(times.with_timezone(UTC))
 }

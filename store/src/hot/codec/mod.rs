@@ -14,6 +14,7 @@
 //!
 //! Why not arrow-row or arrow-avro: `docs/adr/0003-row-encoding.md`.
 
+mod column;
 mod decode;
 mod encode;
 mod layout;

@@ -194,6 +194,14 @@ fn every_truncation_is_noticed() {
 }
 
 #[test]
+fn a_null_that_was_never_let_in_is_damage() {
+    let lax = table(Kind::User, &[("a", ColumnType::Int, true)]);
+    let strict = table(Kind::User, &[("a", ColumnType::Int, false)]);
+    let error = decode(&strict, &stored(&lax, &[vec![Cell::Null]]), None).unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
+}
+
+#[test]
 fn the_bytes_of_a_row_stay_what_they_are() {
     let table = table(
         Kind::User,

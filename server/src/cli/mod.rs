@@ -1,0 +1,112 @@
+//! The `ebbtide` command and its subcommands.
+#![allow(clippy::print_stdout, reason = "a command line tool answers on standard output")]
+
+mod client; // a connection to a server, and its errors for people
+mod config; // ebbtide config check
+mod demo; // ebbtide demo
+mod flush; // ebbtide flush
+mod progress; // bars and plain lines
+mod serve; // ebbtide serve
+mod sql; // ebbtide sql
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+use ebbtide_engine::env::{SharedEnv, SystemEnv};
+use tracing_subscriber::EnvFilter;
+
+/// What a subcommand ends with: its exit code, or an error for standard error and exit code 1.
+type Outcome = Result<ExitCode, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Bytes of a worker's stack: planning a query recurses deeply, the more so in a build that is not optimized.
+const STACK_BYTES: usize = 8 << 20;
+
+/// Rows in, by SQL; one Parquet file per user and flush out; nothing lost on the way.
+#[derive(Debug, Parser)]
+#[command(name = "ebbtide", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server until SIGTERM or SIGINT
+    Serve(serve::Args),
+    /// Run SQL on a server: from -c, or statement by statement from standard input
+    Sql(sql::Args),
+    /// Move the hot rows of a table to Parquet
+    Flush(flush::Args),
+    /// See it work: real chat messages go in over a connection and come out as one Parquet file per user
+    Demo(demo::Args),
+    /// Look at settings
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Measure this machine: ours beside a floor or a peer
+    #[command(subcommand)]
+    Bench(crate::bench::Command),
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    main_in(Arc::new(SystemEnv))
+}
+
+/// The same in an environment of the caller's, whose clock or end he holds.
+#[must_use]
+pub fn main_in(env: SharedEnv) -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr(match cli.command {
+        Command::Serve(_) => "info",
+        _ => "warn",
+    });
+    let outcome = match cli.command {
+        Command::Serve(args) => block_on(serve::run(args, env)),
+        Command::Sql(args) => block_on(sql::run(args)),
+        Command::Flush(args) => block_on(flush::run(args)),
+        Command::Demo(args) => block_on(demo::run(args, env)),
+        Command::Config(command) => config::run(&command),
+        Command::Bench(command) => block_on(crate::bench::run(command)),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("ebbtide: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK_BYTES)
+        .build()
+        .map_err(|error| format!("cannot start threads: {error}"))?;
+    // The work itself runs on the calling thread; its size is not the workers' concern.
+    runtime.block_on(Box::pin(work))
+}
+
+/// Logs go to standard error, so that standard output stays for answers. `EBBTIDE_LOG=debug` shows more.
+fn log_to_stderr(default: &str) {
+    let filter = ["EBBTIDE_LOG", "RUST_LOG"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok())
+        .and_then(|directives| EnvFilter::try_new(directives).ok())
+        .unwrap_or_else(|| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

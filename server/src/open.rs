@@ -1,0 +1,89 @@
+//! A database from its settings with a listener in front of it, and the orderly end of both.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ebbtide_config::Settings;
+use ebbtide_engine::env::{SharedEnv, SystemEnv};
+use ebbtide_sql::Database;
+
+use crate::wire::{self, Server};
+
+/// Why nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no folder for the data, and none could be made.
+    #[error("cannot make the data directory {}: {source}", data_dir.display())]
+    DataDir {
+        /// The folder.
+        data_dir: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The database did not open.
+    #[error("{0}{hint}", hint = .0.hint.as_deref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
+    Database(#[from] ebbtide_sql::Error),
+    /// It opened, and nobody could connect.
+    #[error(transparent)]
+    Wire(#[from] wire::Error),
+}
+
+/// A database that is being served.
+pub struct Running {
+    server: Server,
+    database: Database,
+}
+
+impl Running {
+    /// Opens the database in `settings.storage.data_dir`, takes up the jobs that stand there, and listens.
+    ///
+    /// # Errors
+    /// When the folder is in use by another process or cannot be read, or the address is taken or not a loopback one.
+    pub async fn start(settings: &Settings) -> Result<Self, Error> {
+        Self::start_in(settings, Arc::new(SystemEnv)).await
+    }
+
+    /// The same in an environment of the caller's, whose clock or end he holds.
+    ///
+    /// # Errors
+    /// As [`Running::start`].
+    pub async fn start_in(settings: &Settings, env: SharedEnv) -> Result<Self, Error> {
+        // Before anything is made on disk.
+        wire::check_loopback(settings.server.listen)?;
+        let data_dir = &settings.storage.data_dir;
+        std::fs::create_dir_all(data_dir).map_err(|source| Error::DataDir { data_dir: data_dir.clone(), source })?;
+        let database = Database::open(settings, env).await?;
+        let options = wire::Options {
+            connections_max: settings.server.connections_max,
+            message_bytes_max: settings.server.message_bytes_max,
+        };
+        match Server::start(settings.server.listen, database.clone(), options).await {
+            Ok(server) => Ok(Self { server, database }),
+            Err(error) => {
+                database.close(Duration::ZERO).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The database itself, for whoever runs it in the same process.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// No new connections, sessions told, jobs at a checkpoint within `timeout`, everything written and closed.
+    pub async fn stop(self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        self.server.stop().await;
+        self.database.close(deadline.saturating_duration_since(Instant::now())).await;
+    }
+}

@@ -1,0 +1,157 @@
+//! Namespaces and tables, made and dropped.
+
+use crate::error::{Error, Result, code};
+use crate::parse::{CreateTable, Kind, TableKind, TableName};
+use crate::reclaim;
+use crate::scan::Moment;
+use crate::session::Session;
+use ebbtide_store::{Error as StoreError, FlushPolicy, Kind as Owner, Name, NewColumn, NewTable, StorageId};
+
+/// Runs a statement that changes the catalog: one synced commit each.
+pub(crate) async fn run(session: &Session, kind: &Kind) -> Result<()> {
+    let catalog = session.database.store.catalog();
+    match kind {
+        Kind::CreateNamespace { name, if_not_exists } => {
+            match catalog.create_namespace(&self::name(name, None)?).await {
+                Err(StoreError::NamespaceExists { .. }) if *if_not_exists => Ok(()),
+                Err(error @ StoreError::Invalid { .. }) => {
+                    Err(Error { sqlstate: code::RESERVED_NAME, ..Error::from(error) })
+                }
+                done => Ok(done.map(|_| ())?),
+            }
+        }
+        Kind::DropNamespace { name, if_exists } => match catalog.drop_namespace(&self::name(name, None)?).await {
+            Err(StoreError::NamespaceNotFound { .. }) if *if_exists => Ok(()),
+            done => Ok(done.map(|_| ())?),
+        },
+        Kind::CreateTable(create) => create_table(session, create).await,
+        Kind::DropTable { table, kind, if_exists } => drop_table(session, table, *kind, *if_exists).await,
+        _ => Err(Error::internal("not a statement that changes the catalog")),
+    }
+}
+
+fn name(text: &str, position: Option<u32>) -> Result<Name> {
+    Name::new(text).map_err(|error| {
+        let sqlstate = if text.len() > ebbtide_store::ids::NAME_CHARS_MAX { code::NAME_TOO_LONG } else { code::INVALID_NAME };
+        Error::new(sqlstate, error.to_string()).at(position)
+    })
+}
+
+async fn create_table(session: &Session, create: &CreateTable) -> Result<()> {
+    let database = &session.database;
+    let (namespace, table) = {
+        let moment = Moment::take(database)?;
+        session.qualified(&moment, &create.table)?
+    };
+    let new = new_table(session, create, &namespace, &table)?;
+    match database.store.catalog().create_table(new).await {
+        Ok(table) => {
+            database.flusher.note_table(table.id);
+            Ok(())
+        }
+        Err(StoreError::TableExists { .. }) if create.if_not_exists => Ok(()),
+        Err(error) => {
+            let (wrong_definition, reserved) = match &error {
+                StoreError::Invalid { message, .. } => (true, message.contains("reserved")),
+                _ => (false, false),
+            };
+            let mut error = Error::from(error).at(create.table.position);
+            if reserved {
+                error.sqlstate = code::RESERVED_NAME;
+            } else if wrong_definition {
+                error.sqlstate = code::INVALID_TABLE_DEFINITION;
+            }
+            Err(error)
+        }
+    }
+}
+
+fn new_table(session: &Session, create: &CreateTable, namespace: &str, table: &str) -> Result<NewTable> {
+    let options = &session.database.options;
+    let position = create.table.position;
+    let policy = &create.policy;
+    let kind = match policy.kind {
+        Some(TableKind::User) => Owner::User,
+        Some(TableKind::Shared) | None => Owner::Shared,
+    };
+    let flush = if policy.triggers() {
+        FlushPolicy { interval: policy.interval, rows: policy.rows, bytes: policy.bytes }
+    } else {
+        options.flush.clone()
+    };
+    if flush.is_empty() {
+        return Err(Error::new(
+            code::INVALID_TABLE_DEFINITION,
+            format!("table {namespace}.{table} has no flush trigger: its rows would never leave the hot tier"),
+        )
+        .hint(crate::parse::FLUSH_HINT)
+        .at(position));
+    }
+    let columns = create.columns.iter().map(|column| {
+        let name = name(&column.name, column.position)?;
+        if name.as_str().starts_with('_') && is_hidden(name.as_str()) {
+            return Err(Error::new(
+                code::RESERVED_NAME,
+                format!("the column name \"{name}\" is reserved for a hidden column"),
+            )
+            .at(column.position));
+        }
+        Ok(NewColumn { name, column_type: column.column_type, nullable: column.nullable })
+    });
+    let storage = match &policy.storage {
+        Some(id) => StorageId::new(id).map_err(|error| Error::new(code::INVALID_NAME, error.to_string()))?,
+        None => StorageId::local(),
+    };
+    let sharding = match (&policy.sharding, kind) {
+        (Some(sharding), _) => sharding.clone(),
+        (None, Owner::User) => options.sharding.clone(),
+        // One owner needs no spreading.
+        (None, Owner::Shared) => "none".to_owned(),
+    };
+    Ok(NewTable {
+        namespace: name(namespace, position)?,
+        name: name(table, position)?,
+        kind,
+        columns: columns.collect::<Result<_>>()?,
+        storage,
+        use_user_storage: policy.use_user_storage.unwrap_or(false),
+        sharding,
+        flush,
+    })
+}
+
+fn is_hidden(name: &str) -> bool {
+    matches!(name, "_user_id" | "_seq" | "_committed_at" | "_deleted")
+}
+
+async fn drop_table(session: &Session, name: &TableName, kind: Option<TableKind>, if_exists: bool) -> Result<()> {
+    let database = &session.database;
+    let (namespace, table) = {
+        let moment = Moment::take(database)?;
+        let (namespace, table) = session.qualified(&moment, name)?;
+        if let (Some(kind), Some(found)) = (kind, moment.catalog.table(&namespace, &table)) {
+            let wanted = match kind {
+                TableKind::User => Owner::User,
+                TableKind::Shared => Owner::Shared,
+            };
+            if found.kind != wanted {
+                return Err(Error::new(
+                    code::DATATYPE_MISMATCH,
+                    format!("{namespace}.{table} is a {} table", crate::system::kind(found.kind).to_uppercase()),
+                )
+                .hint("DROP TABLE drops either kind")
+                .at(name.position));
+            }
+        }
+        (namespace, table)
+    };
+    match database.store.catalog().drop_table(&namespace, &table).await {
+        Ok(dropped) => {
+            database.flusher.note_table(dropped.table.id);
+            reclaim::begin(database, dropped);
+            Ok(())
+        }
+        Err(StoreError::TableNotFound { .. }) if if_exists => Ok(()),
+        Err(error) => Err(Error::from(error).at(name.position)),
+    }
+}

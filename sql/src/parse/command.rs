@@ -1,0 +1,114 @@
+//! FLUSH, KILL JOB, SHOW, DESCRIBE.
+
+use super::cursor::Cursor;
+use super::{Kind, Show, TableName};
+use crate::error::{Error, Result};
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+/// `[STORAGE] FLUSH TABLE ns.t` and `[STORAGE] FLUSH ALL [TABLES] [IN [NAMESPACE] ns]`.
+pub(super) fn flush(cursor: &mut Cursor<'_>) -> Result<Kind> {
+    if cursor.eat(&["STORAGE"]) && !cursor.is(&["FLUSH"]) {
+        return match cursor.word().as_deref() {
+            Some("COMPACT" | "CHECK") => {
+                let word = cursor.word().unwrap_or_default();
+                Err(Error::unsupported(format!("STORAGE {word} is not supported")).at(cursor.here()))
+            }
+            _ => Err(cursor.unexpected("FLUSH")),
+        };
+    }
+    cursor.expect(&["FLUSH"])?;
+    if cursor.eat(&["TABLE"]) {
+        let table = cursor.table()?;
+        cursor.end()?;
+        return Ok(Kind::FlushTable(table));
+    }
+    if !cursor.eat(&["ALL"]) {
+        return Err(cursor.unexpected("TABLE ns.t, or ALL [IN ns]"));
+    }
+    cursor.eat(&["TABLES"]);
+    let namespace = within(cursor)?;
+    cursor.end()?;
+    Ok(Kind::FlushAll { namespace })
+}
+
+/// `[IN [NAMESPACE] ns]`
+fn within(cursor: &mut Cursor<'_>) -> Result<Option<String>> {
+    if !cursor.eat(&["IN"]) && !cursor.eat(&["FROM"]) {
+        return Ok(None);
+    }
+    if !cursor.eat(&["NAMESPACE"]) {
+        cursor.eat(&["SCHEMA"]);
+    }
+    cursor.name("a namespace name").map(Some)
+}
+
+/// `KILL JOB 'id'`; without quotes the id comes in pieces.
+pub(super) fn kill(cursor: &mut Cursor<'_>) -> Result<Kind> {
+    cursor.expect(&["KILL"])?;
+    if !cursor.is(&["JOB"]) {
+        return Err(cursor.unexpected("JOB").hint("write KILL JOB 'id'; ids are in system.jobs"));
+    }
+    cursor.skip();
+    let mut id = String::new();
+    while let Some(token) = cursor.peek() {
+        match token {
+            Token::SingleQuotedString(text) if id.is_empty() => {
+                id.clone_from(text);
+                cursor.skip();
+                break;
+            }
+            Token::Word(word) => id.push_str(&word.value),
+            Token::Number(digits, _) => id.push_str(digits),
+            Token::Minus => id.push('-'),
+            _ => return Err(cursor.unexpected("a job id")),
+        }
+        cursor.skip();
+    }
+    if id.is_empty() {
+        return Err(Error::syntax("KILL JOB requires a job_id").hint("ids are in system.jobs").at(cursor.here()));
+    }
+    cursor.end()?;
+    Ok(Kind::KillJob(id))
+}
+
+/// `SHOW NAMESPACES | SCHEMAS | TABLES [IN ns] | STORAGES | JOBS | ALL | <setting>`
+pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Kind> {
+    cursor.expect(&["SHOW"])?;
+    let here = cursor.here();
+    let show = if cursor.eat(&["NAMESPACES"]) || cursor.eat(&["SCHEMAS"]) {
+        Show::Namespaces
+    } else if cursor.eat(&["TABLES"]) {
+        Show::Tables { namespace: within(cursor)? }
+    } else if cursor.eat(&["STORAGES"]) {
+        Show::Storages
+    } else if cursor.eat(&["JOBS"]) {
+        Show::Jobs
+    } else if cursor.eat(&["ALL"]) {
+        Show::Settings
+    } else if cursor.eat(&["TRANSACTION", "ISOLATION", "LEVEL"]) {
+        Show::Setting("transaction_isolation".to_owned())
+    } else if cursor.eat(&["TIME", "ZONE"]) {
+        Show::Setting("timezone".to_owned())
+    } else if cursor.is(&["COLUMNS"]) || cursor.is(&["CREATE"]) || cursor.is(&["STATS"]) || cursor.is(&["MANIFEST"]) {
+        let word = cursor.word().unwrap_or_default();
+        return Err(Error::unsupported(format!("SHOW {word} is not supported"))
+            .hint("DESCRIBE ns.t shows columns; system.tables and system.segments the rest")
+            .at(here));
+    } else {
+        Show::Setting(super::setting::parameter(cursor)?)
+    };
+    cursor.end()?;
+    Ok(Kind::Show(show))
+}
+
+/// `DESCRIBE [TABLE] ns.t`
+pub(super) fn describe(cursor: &mut Cursor<'_>) -> Result<Kind> {
+    cursor.skip();
+    cursor.eat(&["TABLE"]);
+    let table: TableName = cursor.table()?;
+    if cursor.is(&["HISTORY"]) {
+        return Err(Error::unsupported("DESCRIBE … HISTORY is not supported").at(cursor.here()));
+    }
+    cursor.end()?;
+    Ok(Kind::Describe(table))
+}

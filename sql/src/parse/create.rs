@@ -1,0 +1,102 @@
+//! CREATE and DROP of namespaces and tables.
+
+use super::clause::Policy;
+use super::column::{self, ColumnSpec};
+use super::cursor::Cursor;
+use super::{Kind, TableName, refuse};
+use crate::error::{Error, Result, code};
+
+/// Whose rows a table holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TableKind {
+    User,
+    Shared,
+}
+
+impl TableKind {
+    /// `user` or `shared`.
+    pub(super) fn read(text: &str) -> Result<Self> {
+        match text {
+            "user" => Ok(Self::User),
+            "shared" => Ok(Self::Shared),
+            "stream" => Err(stream()),
+            _ => Err(Error::new(code::INVALID_PARAMETER_VALUE, format!("unknown table type \"{text}\""))
+                .hint("known are user and shared")),
+        }
+    }
+}
+
+fn stream() -> Error {
+    Error::unsupported("STREAM tables are not supported").hint("a USER table keeps one user's rows apart from the others'")
+}
+
+/// `CREATE [USER|SHARED] TABLE`.
+#[derive(Debug, Clone)]
+pub(crate) struct CreateTable {
+    pub(crate) table: TableName,
+    pub(crate) if_not_exists: bool,
+    pub(crate) columns: Vec<ColumnSpec>,
+    pub(crate) policy: Policy,
+}
+
+/// CREATE …
+pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<Kind> {
+    cursor.expect(&["CREATE"])?;
+    if cursor.eat(&["NAMESPACE"]) || cursor.eat(&["SCHEMA"]) {
+        let if_not_exists = cursor.eat(&["IF", "NOT", "EXISTS"]);
+        let name = cursor.name("a namespace name")?;
+        cursor.end()?;
+        return Ok(Kind::CreateNamespace { name, if_not_exists });
+    }
+    let here = cursor.here();
+    let kind = if cursor.eat(&["USER", "TABLE"]) {
+        Some(TableKind::User)
+    } else if cursor.eat(&["SHARED", "TABLE"]) {
+        Some(TableKind::Shared)
+    } else if cursor.is(&["STREAM", "TABLE"]) {
+        return Err(stream().at(here));
+    } else if cursor.eat(&["TABLE"]) {
+        None
+    } else {
+        return Err(refuse::create(cursor));
+    };
+    let if_not_exists = cursor.eat(&["IF", "NOT", "EXISTS"]);
+    let table = cursor.table()?;
+    let columns = column::columns(cursor)?;
+    let mut policy = Policy { kind, ..Policy::default() };
+    policy.read(cursor)?;
+    Ok(Kind::CreateTable(Box::new(CreateTable { table, if_not_exists, columns, policy })))
+}
+
+/// DROP …
+pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<Kind> {
+    cursor.expect(&["DROP"])?;
+    if cursor.eat(&["NAMESPACE"]) || cursor.eat(&["SCHEMA"]) {
+        let if_exists = cursor.eat(&["IF", "EXISTS"]);
+        let name = cursor.name("a namespace name")?;
+        behaviour(cursor)?;
+        return Ok(Kind::DropNamespace { name, if_exists });
+    }
+    let kind = if cursor.eat(&["USER", "TABLE"]) {
+        Some(TableKind::User)
+    } else if cursor.eat(&["SHARED", "TABLE"]) {
+        Some(TableKind::Shared)
+    } else if cursor.eat(&["TABLE"]) {
+        None
+    } else {
+        return Err(refuse::drop(cursor));
+    };
+    let if_exists = cursor.eat(&["IF", "EXISTS"]);
+    let table = cursor.table()?;
+    behaviour(cursor)?;
+    Ok(Kind::DropTable { table, kind, if_exists })
+}
+
+/// `[RESTRICT]`, and the end.
+fn behaviour(cursor: &mut Cursor<'_>) -> Result<()> {
+    if cursor.is(&["CASCADE"]) {
+        return Err(Error::unsupported("CASCADE is not supported").hint("drop the tables one by one").at(cursor.here()));
+    }
+    cursor.eat(&["RESTRICT"]);
+    cursor.end()
+}

@@ -1,0 +1,215 @@
+//! Text into statements. Ordinary SQL goes to the PostgreSQL grammar of `sqlparser`; what is ours is read here, from
+//! the same tokens, so that every error can say where.
+
+mod clause; // FLUSH, STORAGE, WITH (…): how a table is kept
+mod column; // column lists and types
+mod command; // FLUSH, KILL JOB, SHOW, DESCRIBE
+mod copy; // COPY … FROM STDIN
+mod create; // CREATE and DROP
+mod cursor; // a place among the tokens
+mod refuse; // what is not supported, said before anything is done
+mod setting; // SET, RESET, DISCARD
+mod transaction; // BEGIN, COMMIT, ROLLBACK
+#[cfg(test)]
+mod tests;
+
+pub(crate) use clause::FLUSH_HINT;
+pub(crate) use copy::{CopyFormat, CopyIn};
+pub(crate) use create::{CreateTable, TableKind};
+pub(crate) use cursor::Text;
+pub(crate) use setting::SetValue;
+
+use crate::error::{Error, Result};
+use cursor::Cursor;
+use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use std::sync::Arc;
+
+/// Parentheses and operators may nest this deep.
+const NESTING_MAX: usize = 64;
+
+/// One statement, read but not yet looked up.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    pub(crate) text: Text,
+    pub(crate) kind: Kind,
+}
+
+/// What a statement asks for.
+#[derive(Debug, Clone)]
+pub(crate) enum Kind {
+    /// SELECT, VALUES, EXPLAIN: whatever only reads.
+    Query(Arc<ast::Statement>),
+    Insert(Arc<ast::Insert>),
+    Copy(CopyIn),
+    CreateNamespace { name: String, if_not_exists: bool },
+    DropNamespace { name: String, if_exists: bool },
+    CreateTable(Box<CreateTable>),
+    DropTable { table: TableName, kind: Option<TableKind>, if_exists: bool },
+    FlushTable(TableName),
+    FlushAll { namespace: Option<String> },
+    KillJob(String),
+    Show(Show),
+    Describe(TableName),
+    Begin { read_only: bool },
+    Commit,
+    Rollback,
+    SetTransaction { read_only: Option<bool> },
+    Set { name: String, value: SetValue, local: bool },
+    Reset { name: Option<String> },
+    Discard,
+    Deallocate { name: Option<String> },
+}
+
+/// What SHOW lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Show {
+    Namespaces,
+    Tables { namespace: Option<String> },
+    Storages,
+    Jobs,
+    Setting(String),
+    Settings,
+}
+
+/// A table as it was written: `ns.t`, or `t` alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TableName {
+    pub(crate) namespace: Option<String>,
+    pub(crate) table: String,
+    pub(crate) position: Option<u32>,
+}
+
+impl Statement {
+    /// What the command tag of this statement begins with, as in `INSERT 0 3`.
+    pub fn verb(&self) -> &'static str {
+        match &self.kind {
+            Kind::Query(statement) => match **statement {
+                ast::Statement::Explain { .. } => "EXPLAIN",
+                _ => "SELECT",
+            },
+            Kind::Insert(_) => "INSERT",
+            Kind::Copy(_) => "COPY",
+            Kind::CreateNamespace { .. } => "CREATE NAMESPACE",
+            Kind::DropNamespace { .. } => "DROP NAMESPACE",
+            Kind::CreateTable(_) => "CREATE TABLE",
+            Kind::DropTable { .. } => "DROP TABLE",
+            Kind::FlushTable(_) | Kind::FlushAll { .. } => "FLUSH",
+            Kind::KillJob(_) => "KILL JOB",
+            Kind::Show(_) => "SHOW",
+            Kind::Describe(_) => "DESCRIBE",
+            Kind::Begin { .. } => "BEGIN",
+            Kind::Commit => "COMMIT",
+            Kind::Rollback => "ROLLBACK",
+            Kind::Set { .. } | Kind::SetTransaction { .. } => "SET",
+            Kind::Reset { .. } => "RESET",
+            Kind::Discard => "DISCARD ALL",
+            Kind::Deallocate { .. } => "DEALLOCATE",
+        }
+    }
+}
+
+/// Reads every statement of `sql`, which may hold several between semicolons, or none.
+pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
+    let mut text = Text::new(sql);
+    let mut tokens = Tokenizer::new(&PostgreSqlDialect {}, sql)
+        .tokenize_with_location()
+        .map_err(|e| Error::syntax(e.message).at(text.position(e.location)))?;
+    tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
+    text.note(&tokens);
+    tokens
+        .split(|token| token.token == Token::SemiColon)
+        .filter(|tokens| !tokens.is_empty())
+        .map(|tokens| Ok(Statement { kind: statement(&text, tokens)?, text: text.clone() }))
+        .collect()
+}
+
+/// Reads one statement: the first word says whose grammar it is in.
+fn statement(text: &Text, tokens: &[TokenWithSpan]) -> Result<Kind> {
+    let mut cursor = Cursor::new(text, tokens);
+    if cursor.is_token(&Token::LParen) {
+        return ordinary(text, tokens);
+    }
+    let Some(word) = cursor.word() else { return Err(cursor.unexpected("a statement")) };
+    match word.as_str() {
+        "SELECT" | "WITH" | "VALUES" | "TABLE" | "EXPLAIN" | "INSERT" => ordinary(text, tokens),
+        "CREATE" => create::create(&mut cursor),
+        "DROP" => create::drop(&mut cursor),
+        "FLUSH" | "STORAGE" => command::flush(&mut cursor),
+        "KILL" => command::kill(&mut cursor),
+        "SHOW" => command::show(&mut cursor),
+        "DESCRIBE" | "DESC" => command::describe(&mut cursor),
+        "COPY" => copy::copy(&mut cursor),
+        "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" => transaction::transaction(&mut cursor),
+        "SET" => setting::set(&mut cursor),
+        "RESET" => setting::reset(&mut cursor),
+        "DISCARD" => setting::discard(&mut cursor),
+        "DEALLOCATE" => setting::deallocate(&mut cursor),
+        other => Err(refuse::statement(other, &cursor)),
+    }
+}
+
+/// Reads a statement of ordinary SQL.
+fn ordinary(text: &Text, tokens: &[TokenWithSpan]) -> Result<Kind> {
+    let dialect = PostgreSqlDialect {};
+    let mut parser =
+        Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens.to_vec());
+    let parsed = parser.parse_statement().map_err(|e| parser_error(text, e))?;
+    let rest = parser.peek_token();
+    if rest.token != Token::EOF {
+        let message = format!("syntax error at or near \"{}\"", rest.token);
+        return Err(Error::syntax(message).at(text.position(rest.span.start)));
+    }
+    match parsed {
+        ast::Statement::Insert(insert) => {
+            refuse::insert(&insert)?;
+            Ok(Kind::Insert(Arc::new(insert)))
+        }
+        ast::Statement::Query(ref query) => {
+            refuse::query(query)?;
+            Ok(Kind::Query(Arc::new(parsed)))
+        }
+        ast::Statement::Explain { ref statement, .. } => match **statement {
+            ast::Statement::Query(ref query) => {
+                refuse::query(query)?;
+                Ok(Kind::Query(Arc::new(parsed)))
+            }
+            _ => Err(Error::unsupported("EXPLAIN shows queries only")),
+        },
+        _ => Err(Error::unsupported("this statement is not supported")),
+    }
+}
+
+/// `sqlparser` writes the place into its messages; a client wants it as a number.
+pub(crate) fn parser_error(text: &Text, error: ParserError) -> Error {
+    let message = match error {
+        ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
+        ParserError::RecursionLimitExceeded => {
+            return Error::new(
+                crate::error::code::PROGRAM_LIMIT_EXCEEDED,
+                format!("the statement nests deeper than {NESTING_MAX} levels"),
+            );
+        }
+    };
+    let (message, position) = match message.rsplit_once(" at Line: ") {
+        Some((message, place)) => {
+            let mut numbers = place.split(", Column: ").map(|number| number.trim().parse::<u64>().ok());
+            match (numbers.next().flatten(), numbers.next().flatten()) {
+                (Some(line), Some(column)) => (message.to_owned(), text.position_of(line, column)),
+                _ => (message.to_owned(), None),
+            }
+        }
+        None => (message, None),
+    };
+    match message.strip_prefix("Expected: ").and_then(|rest| rest.rsplit_once(", found: ")) {
+        Some((expected, "EOF")) => {
+            Error::syntax("syntax error at end of input").hint(format!("expected {expected}")).at(text.end())
+        }
+        Some((expected, found)) => Error::syntax(format!("syntax error at or near \"{found}\""))
+            .hint(format!("expected {expected}"))
+            .at(position),
+        None => Error::syntax(message).at(position),
+    }
+}

@@ -1,0 +1,24 @@
+//! What tests are made with: a real server in a process of its own, and the ways to hurt it.
+//!
+//! ```text
+//! let place = Place::new();                        a temporary folder
+//! let mut server = place.start().await;            listens on a free port
+//! let ana = server.connect("ana").await;
+//! server.kill().await;                             kill -9
+//! let server = place.start_with(&Plan::default().crash_at("flush.writing.uploaded", 1)).await;
+//! ```
+
+pub(crate) mod ledger; // what was acknowledged, so what has to be there
+pub(crate) mod notes; // a table, its writers, its flushes
+pub(crate) mod output; // the lines of a process, awaited
+pub(crate) mod powercut; // what was not synced is lost
+pub(crate) mod python; // readers that are not ours
+pub(crate) mod rows; // answers as text, compared
+pub(crate) mod server; // the server as a child process
+
+pub(crate) use server::{Place, Plan, Server};
+
+use std::time::Duration;
+
+/// How long anything may take that is waited for. Only a broken test gets there; it is no pause.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);

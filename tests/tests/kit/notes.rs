@@ -1,0 +1,163 @@
+//! One USER table, writers that keep a ledger of what they were told, and flushes that are waited for.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio_postgres::Client;
+
+use super::ledger::Ledger;
+use super::rows::{rows, run, value};
+use super::{Place, Server, python};
+
+/// Users of the test: plain, and as hard for a path as they come.
+pub(crate) const USERS: [&str; 3] = ["ana", "Ben", "../c ☃"];
+
+/// (user, number of the row).
+pub(crate) type Note = (String, i64);
+
+/// Makes the table. It is flushed only when a test says so.
+pub(crate) async fn create(server: &Server) {
+    let admin = server.connect("admin").await;
+    run(
+        &admin,
+        "CREATE NAMESPACE chat; \
+         CREATE USER TABLE chat.notes (id BIGINT NOT NULL, body TEXT) FLUSH INTERVAL 1d ROW_THRESHOLD 100000000",
+    )
+    .await;
+}
+
+/// Writers, one for each user, until they are stopped or the server dies.
+pub(crate) struct Writers {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Writers {
+    /// Starts them. Rows are numbered from `first`; each statement writes three.
+    pub(crate) fn start(server: &Server, ledger: &Arc<Ledger<Note>>, first: i64) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let connect = |user| server.connection(user);
+        let tasks = USERS
+            .iter()
+            .map(|user| {
+                let (ledger, stop, config) = (Arc::clone(ledger), Arc::clone(&stop), connect(user));
+                tokio::spawn(async move {
+                    let Ok(client) = Server::open(&config).await else { return };
+                    let mut next = first;
+                    while !stop.load(Ordering::Relaxed) && write(&client, user, next, &ledger).await {
+                        next += 3;
+                    }
+                })
+            })
+            .collect();
+        Self { stop, tasks }
+    }
+
+    /// Stops them, or waits until they noticed that the server is gone.
+    pub(crate) async fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await.expect("a writer does not panic");
+        }
+    }
+}
+
+/// Writes three rows as one statement and notes what came of it; false when nobody answered.
+pub(crate) async fn write(client: &Client, user: &str, first: i64, ledger: &Ledger<Note>) -> bool {
+    let notes = (first..first + 3).map(|id| (user.to_owned(), id));
+    let values: Vec<_> = (first..first + 3).map(|id| format!("({id}, '{}')", body(id))).collect();
+    match client.batch_execute(&format!("INSERT INTO chat.notes VALUES {}", values.join(", "))).await {
+        Ok(()) => {
+            ledger.acknowledged(notes);
+            true
+        }
+        Err(error) => {
+            // A server that could still say no has not written; one that is gone may have.
+            match error.as_db_error() {
+                Some(told) => eprintln!("{user}: {}", told.message()),
+                None => ledger.in_doubt(notes),
+            }
+            false
+        }
+    }
+}
+
+/// What a note says, so that a row can be told from another's.
+fn body(id: i64) -> String {
+    format!("note {id} {}", "x".repeat(usize::try_from(id % 50).expect("it is small")))
+}
+
+/// Asks for a flush and waits for its end; the status it ended with. The server needs `Plan::trace`.
+pub(crate) async fn flush(server: &mut Server, admin: &Client) -> String {
+    let flushed = rows(admin, "FLUSH TABLE chat.notes").await;
+    let job = flushed[0][0].clone().expect("a flush has an id");
+    loop {
+        let ended = server.points().iter().filter(|point| *point == "job.done").count();
+        let status = value(admin, &format!("SELECT status FROM system.jobs WHERE job_id = '{job}'")).await;
+        if !["pending", "running", "retrying"].contains(&status.as_str()) {
+            return status;
+        }
+        server.reached_more_than("job.done", ended).await;
+    }
+}
+
+/// Checks everything that must hold when nothing runs: the ledger, in SQL and for each user alone; that the files hold
+/// what the manifest says, as a foreign reader sees it; and that nothing else lies there.
+pub(crate) async fn check(place: &Place, server: &Server, ledger: &Ledger<Note>, what: &str) {
+    check_in_sql(server, ledger, what).await;
+    let admin = server.connect("admin").await;
+    files_hold_what_the_manifest_says(place, &admin, what).await;
+}
+
+/// The part of [`check`] that SQL can tell.
+pub(crate) async fn check_in_sql(server: &Server, ledger: &Ledger<Note>, what: &str) {
+    let admin = server.connect("admin").await;
+    let all = rows(&admin, "SELECT _user_id, id, body FROM chat.notes").await;
+    for row in &all {
+        let (Some(id), Some(found)) = (&row[1], &row[2]) else { panic!("{what}: NULLs were never written: {row:?}") };
+        assert_eq!(*found, body(id.parse().expect("a number")), "{what}: the row is not the one that was written");
+    }
+    ledger.check(all.iter().map(|row| note(row[0].as_deref(), row[1].as_deref())), what);
+    for user in USERS {
+        let client = server.connect(user).await;
+        let own = rows(&client, "SELECT id FROM chat.notes").await;
+        let expected = all.iter().filter(|row| row[0].as_deref() == Some(user)).count();
+        assert_eq!(own.len(), expected, "{what}: {user} does not see exactly his rows");
+    }
+}
+
+fn note(user: Option<&str>, id: Option<&str>) -> Note {
+    (user.expect("a row has an owner").to_owned(), id.and_then(|id| id.parse().ok()).expect("a row has its number"))
+}
+
+/// The part of [`check`] that the folder can tell.
+pub(crate) async fn files_hold_what_the_manifest_says(place: &Place, admin: &Client, what: &str) {
+    let segments = rows(admin, "SELECT path, bytes, rows, user_id FROM system.segments").await;
+    let mut named = BTreeSet::new();
+    for segment in &segments {
+        let text = |column: usize| segment[column].clone().expect("it is not NULL");
+        let path = place.local_storage().join(text(0));
+        let about = std::fs::metadata(&path)
+            .unwrap_or_else(|error| panic!("{what}: the manifest names {}: {error}", path.display()));
+        assert_eq!(about.len().to_string(), text(1), "{what}: {} has another size", path.display());
+        named.insert(path);
+    }
+    let there: BTreeSet<_> = place.files("parquet").into_iter().collect();
+    let strays: Vec<_> = there.difference(&named).collect();
+    assert!(strays.is_empty(), "{what}: nobody names {strays:?}");
+    if named.is_empty() {
+        return;
+    }
+    let read =
+        python::read("read_parquet.py", ["duckdb".as_ref()].into_iter().chain(named.iter().map(|p| p.as_os_str())));
+    let columns: Vec<_> = read["columns"].as_array().expect("a list").iter().map(|column| &column[0]).collect();
+    let at = |name: &str| columns.iter().position(|column| *column == name).expect("the column is in the files");
+    let (user, id) = (at("_user_id"), at("id"));
+    let in_files: Vec<_> =
+        read["rows"].as_array().expect("a list").iter().map(|row| note(row[user].as_str(), row[id].as_str())).collect();
+    let distinct: BTreeSet<_> = in_files.iter().collect();
+    assert_eq!(distinct.len(), in_files.len(), "{what}: a row is in the files twice");
+    let expected: u64 = segments.iter().filter_map(|segment| segment[2].as_deref()?.parse::<u64>().ok()).sum();
+    assert_eq!(in_files.len() as u64, expected, "{what}: the files hold other rows than the manifest counts");
+}

@@ -1,0 +1,12 @@
+//! One integration-test crate: each further one would link RocksDB and DataFusion again.
+
+mod kit; // a server as a child process, and what tests do to it
+
+mod architecture; // who may depend on whom
+mod engine_powercut; // the engine alone: synced is there, and no hole
+mod hygiene; // what must not be written anywhere
+mod kit_holds; // the kit sees the mistakes that it is there to see
+mod matrix; // a crash at every point of a flush, by kill -9 and by power cut
+mod planted; // known bugs, planted, are caught
+mod powercut; // the power cut takes what was not synced, and nothing else
+mod serve; // the server as a person meets it: rows in, files out, killed in between

@@ -1,0 +1,141 @@
+//! A crash at every named point of a flush, by kill -9 and by power cut, and at every point of the recovery from it.
+//!
+//! The points are not listed here: a run without a crash prints those it reaches, and each becomes a case. So a new step
+//! is in the matrix as soon as it says `env.reached("…")`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::kit::ledger::Ledger;
+use crate::kit::notes::{self, Note, Writers};
+use crate::kit::rows::run;
+use crate::kit::{Place, Plan, Server};
+
+/// Rows of each user before the flush; more come while it runs.
+const ROWS_BEFORE: i64 = 30;
+
+/// A case: die when this point is reached for the n-th time after the server listens.
+type Case = (String, u32);
+
+/// How often one point is made a case: its first times, and its last.
+const TIMES_MAX: u32 = 2;
+
+/// The points that a flush reaches, with how often before it and in all.
+async fn cases() -> Vec<Case> {
+    let place = Place::new();
+    let ledger = Arc::new(Ledger::new());
+    let mut server = place.start_with(&Plan::default().trace()).await;
+    fill(&server, &ledger).await;
+    let before = counts(&server);
+    let admin = server.connect("admin").await;
+    assert_eq!(notes::flush(&mut server, &admin).await, "completed");
+    notes::check(&place, &server, &ledger, "without a crash").await;
+    let mut cases = Vec::new();
+    for (point, total) in counts(&server) {
+        let start = before.get(&point).copied().unwrap_or(0);
+        let times = total - start;
+        // Counted within the flush: the process that dies makes its table and rows in an earlier life.
+        let mut nths: Vec<u32> = (1..=times.min(TIMES_MAX)).chain([times]).filter(|nth| *nth > 0).collect();
+        nths.dedup();
+        cases.extend(nths.into_iter().map(|nth| (point.clone(), nth)));
+    }
+    assert!(cases.len() > 10, "a flush has more points than {cases:?}");
+    cases
+}
+
+fn counts(server: &Server) -> BTreeMap<String, u32> {
+    let mut counts = BTreeMap::new();
+    for point in server.points() {
+        *counts.entry(point).or_default() += 1;
+    }
+    counts
+}
+
+/// The table and its first rows.
+async fn fill(server: &Server, ledger: &Ledger<Note>) {
+    notes::create(server).await;
+    for user in notes::USERS {
+        let client = server.connect(user).await;
+        for first in (0..ROWS_BEFORE).step_by(3) {
+            assert!(notes::write(&client, user, first, ledger).await, "nothing is wrong yet");
+        }
+    }
+}
+
+/// How a server dies in a case.
+#[derive(Clone, Copy, Debug)]
+enum Death {
+    Kill,
+    PowerCut { seed: u64 },
+}
+
+/// One case: a server is made to die at the point, another one recovers, everything is checked.
+/// `died` tells whether the point was reached at all; it may not be, as writers change the count of commits.
+async fn die_at(case: &Case, death: Death, plan: Plan) -> bool {
+    let (point, nth) = case;
+    let what = format!("{point} for the {nth}. time, {death:?}");
+    let place = match death {
+        Death::Kill => Place::new(),
+        Death::PowerCut { .. } => Place::with_power_cut(),
+    };
+    let ledger = Arc::new(Ledger::new());
+    let mut server = place.start().await;
+    fill(&server, &ledger).await;
+    server.kill().await;
+
+    let mut server = place.spawn(&plan.crash_at(point, *nth).trace());
+    let mut died = !server.wait_until_it_listens().await;
+    if !died {
+        let writers = Writers::start(&server, &ledger, 1_000);
+        if let Ok(admin) = server.try_connect("admin").await {
+            // It may die before it answers.
+            let _ = admin.batch_execute("FLUSH TABLE chat.notes").await;
+        }
+        died = server.dies_before("job.done").await;
+        writers.stop().await;
+    }
+    server.kill().await;
+    let lost = match death {
+        Death::Kill => String::new(),
+        Death::PowerCut { seed } => place.cut_power(server, seed).await.to_string(),
+    };
+
+    let mut server = place.start_with(&Plan::default().trace()).await;
+    let admin = server.connect("admin").await;
+    let what = format!("{what}: {lost}");
+    assert_eq!(notes::flush(&mut server, &admin).await, "completed", "{what}");
+    notes::check(&place, &server, &ledger, &what).await;
+    // What comes after works too: seqs go on, no name is written twice.
+    for user in notes::USERS {
+        let client = server.connect(user).await;
+        assert!(notes::write(&client, user, 9_000, &ledger).await, "{what}: writing after it");
+    }
+    run(&admin, "SELECT count(*) FROM chat.notes").await;
+    assert_eq!(notes::flush(&mut server, &admin).await, "completed", "{what}: the flush after it");
+    notes::check(&place, &server, &ledger, &format!("after the flush that follows {what}")).await;
+    died
+}
+
+async fn every_case(death: impl Fn(u64) -> Death) {
+    let cases = cases().await;
+    let mut visited = Vec::new();
+    for (number, case) in cases.iter().enumerate() {
+        if die_at(case, death(number as u64), Plan::default()).await {
+            visited.push(case.0.as_str());
+        }
+    }
+    // A point may be missed at one count; at all of them it would be a hole in the matrix.
+    let missed: Vec<_> =
+        cases.iter().map(|(point, _)| point.as_str()).filter(|point| !visited.contains(point)).collect();
+    assert!(missed.is_empty(), "no server died at {missed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_at_any_point_loses_and_doubles_nothing() {
+    every_case(|_| Death::Kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_power_cut_at_any_point_loses_and_doubles_nothing() {
+    every_case(|seed| Death::PowerCut { seed }).await;
+}
