@@ -32,7 +32,8 @@ pub(crate) async fn run(session: &Session, kind: &Kind) -> Result<()> {
 
 fn name(text: &str, position: Option<u32>) -> Result<Name> {
     Name::new(text).map_err(|error| {
-        let sqlstate = if text.len() > ebbtide_store::ids::NAME_CHARS_MAX { code::NAME_TOO_LONG } else { code::INVALID_NAME };
+        let sqlstate =
+            if text.len() > ebbtide_store::ids::NAME_CHARS_MAX { code::NAME_TOO_LONG } else { code::INVALID_NAME };
         Error::new(sqlstate, error.to_string()).at(position)
     })
 }

@@ -38,9 +38,8 @@ pub(crate) async fn run(session: &Session, kind: &Kind) -> Result<Outcome> {
             show::rows(&FLUSHED, &rows)
         }
         Kind::KillJob(id) => {
-            let unknown = || {
-                Error::new(code::UNDEFINED_OBJECT, format!("Job {id} not found")).hint("ids are in system.jobs")
-            };
+            let unknown =
+                || Error::new(code::UNDEFINED_OBJECT, format!("Job {id} not found")).hint("ids are in system.jobs");
             let job: JobId = id.parse().map_err(|_| unknown())?;
             let status = match database.runtime.cancel(&job).await {
                 Ok(Cancel::Cancelled) => "cancelled",
@@ -88,9 +87,7 @@ fn runtime_error(error: RuntimeError) -> Error {
         RuntimeError::ShuttingDown => Error::new(code::ADMIN_SHUTDOWN, "the database is shutting down"),
         RuntimeError::Stalled { .. } => Error::new(code::DISK_FULL, error.to_string())
             .hint("look at the server's log, mend what it says, then restart the server"),
-        RuntimeError::Expectation { .. } => {
-            Error::new(code::UNDEFINED_TABLE, "the table was dropped meanwhile")
-        }
+        RuntimeError::Expectation { .. } => Error::new(code::UNDEFINED_TABLE, "the table was dropped meanwhile"),
         other => Error::internal(other.to_string()),
     }
 }

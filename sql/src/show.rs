@@ -54,9 +54,8 @@ fn described() -> SchemaRef {
 
 /// Rows of text.
 pub(crate) fn rows(names: &[&str], rows: &[Vec<String>]) -> Result<Outcome> {
-    let columns = (0..names.len()).map(|place| {
-        Arc::new(rows.iter().map(|row| Some(row[place].as_str())).collect::<StringArray>()) as ArrayRef
-    });
+    let columns = (0..names.len())
+        .map(|place| Arc::new(rows.iter().map(|row| Some(row[place].as_str())).collect::<StringArray>()) as ArrayRef);
     let schema = texts(names);
     outcome(schema.clone(), RecordBatch::try_new(schema, columns.collect())?)
 }
@@ -93,7 +92,8 @@ pub(crate) fn run(session: &Session, shown: &Show) -> Result<Outcome> {
         }
         Show::Setting(name) => rows(&[name], &[vec![session.setting(name)?]]),
         Show::Settings => {
-            let all: Vec<_> = session.settings().into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+            let all: Vec<_> =
+                session.settings().into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
             rows(&["name", "setting"], &all)
         }
         Show::Jobs | Show::Storages => Err(Error::internal("this SHOW is a query")),

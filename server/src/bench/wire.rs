@@ -44,7 +44,7 @@ impl Target {
             schema: "CREATE NAMESPACE IF NOT EXISTS bench",
             table_kind: "USER TABLE",
             columns: declared(),
-            table_options: "FLUSH ROW_THRESHOLD 1000000000",
+            table_options: "FLUSH INTERVAL 86399s",
         }
     }
 
@@ -61,6 +61,10 @@ impl Target {
 
     /// Loads rows into a table of their own, `bench.t{number}`, and counts them there.
     pub(super) async fn load(&self, load: Load, number: u32) -> Result<Loaded, Error> {
+        self.try_load(load, number).await.map_err(|error| format!("{load}, at {}: {}", self.url, told(error)).into())
+    }
+
+    async fn try_load(&self, load: Load, number: u32) -> Result<Loaded, Error> {
         let client = self.connect().await?;
         let table = format!("bench.t{number}");
         client.batch_execute(self.schema).await?;
@@ -111,6 +115,12 @@ impl Target {
         });
         Ok(client)
     }
+}
+
+/// An error with what the server said: the client's own text for it is no more than "db error".
+fn told(error: Error) -> String {
+    let said = error.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::as_db_error);
+    said.map_or_else(|| error.to_string(), |said| format!("{} {}", said.code().code(), said))
 }
 
 /// The columns as both servers understand them.

@@ -51,8 +51,7 @@ impl Parser {
             })?;
             if place < slots.len() {
                 let missing = self.target.column_name(place);
-                let error =
-                    Error::new(code::BAD_COPY_FILE_FORMAT, format!("missing data for column \"{missing}\""));
+                let error = Error::new(code::BAD_COPY_FILE_FORMAT, format!("missing data for column \"{missing}\""));
                 return Err(self.at(line(row), None, error));
             }
             start = *next;

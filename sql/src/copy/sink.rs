@@ -46,8 +46,7 @@ impl CopySink {
         let parser = Arc::new(Parser { target, format: copy.format.clone(), row_bytes_max });
         let (chunks, waiting) = mpsc::channel(CHUNKS_QUEUED_MAX);
         let (shared, kept) = (session.shared(), Arc::new(AtomicU64::new(0)));
-        let worker =
-            Worker { database: session.database.clone(), shared: shared.clone(), parser, kept: kept.clone() };
+        let worker = Worker { database: session.database.clone(), shared: shared.clone(), parser, kept: kept.clone() };
         Ok(Self {
             splitter: Some(splitter),
             chunks: Some(chunks),

@@ -196,7 +196,8 @@ mod tests {
     }
 
     fn lines(format: &CopyFormat, data: &str) -> Vec<String> {
-        let whole: Vec<String> = split(format, data, data.len().max(1), 1000).into_iter().flat_map(|(_, lines)| lines).collect();
+        let whole: Vec<String> =
+            split(format, data, data.len().max(1), 1000).into_iter().flat_map(|(_, lines)| lines).collect();
         for step in 1..=data.len() {
             for rows_max in 1..4 {
                 let pieces = split(format, data, step, rows_max);

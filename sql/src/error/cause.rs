@@ -174,10 +174,9 @@ fn schema(error: &SchemaError) -> Error {
                 None => error,
             }
         }
-        SchemaError::AmbiguousReference { field } => Error::new(
-            code::AMBIGUOUS_COLUMN,
-            format!("column reference \"{}\" is ambiguous", field.flat_name()),
-        ),
+        SchemaError::AmbiguousReference { field } => {
+            Error::new(code::AMBIGUOUS_COLUMN, format!("column reference \"{}\" is ambiguous", field.flat_name()))
+        }
         SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
             Error::new(code::DUPLICATE_COLUMN, format!("column \"{name}\" specified more than once"))
         }

@@ -117,7 +117,8 @@ pub(crate) struct Gather {
 
 impl Gather {
     pub(crate) fn new(target: Target, row_bytes_max: usize) -> Self {
-        let own: Vec<_> = arrow_schema(&target.table).fields().iter().take(target.table.columns.len()).cloned().collect();
+        let own: Vec<_> =
+            arrow_schema(&target.table).fields().iter().take(target.table.columns.len()).cloned().collect();
         let schema = Arc::new(Schema::new(own));
         Self { target, schema, row_bytes_max, places: HashMap::new(), rows: Vec::new(), bytes: 0 }
     }
@@ -219,7 +220,10 @@ impl Gather {
 fn null(column: &str, table: &Table) -> Error {
     Error::new(
         code::NOT_NULL_VIOLATION,
-        format!("null value in column \"{column}\" of relation \"{}\" violates not-null constraint", table.qualified_name()),
+        format!(
+            "null value in column \"{column}\" of relation \"{}\" violates not-null constraint",
+            table.qualified_name()
+        ),
     )
 }
 

@@ -1,8 +1,8 @@
 //! An INSERT, looked up: where its values go, and what they are made of.
 
+use super::Target;
 use super::cell::{Cell, Content, sql_type};
 use super::gather::Slot;
-use super::Target;
 use crate::error::{Error, Result, code};
 use crate::parse::{TableName, Text};
 use crate::scan::Moment;
@@ -50,17 +50,19 @@ impl InsertPlan {
             return Err(Error::unsupported("INSERT writes to tables only"));
         };
         let table = session.target(moment, &table_name(name, text)?)?;
-        let names = insert
-            .columns
-            .iter()
-            .map(|column| match column.0.as_slice() {
-                [part] => {
-                    let word = part.as_ident().map_or_else(String::new, |ident| ident.value.to_lowercase());
-                    Ok((word, text.position(column.span().start)))
-                }
-                _ => Err(Error::unsupported("columns are named without a table here").at(text.position(column.span().start))),
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let names =
+            insert
+                .columns
+                .iter()
+                .map(|column| match column.0.as_slice() {
+                    [part] => {
+                        let word = part.as_ident().map_or_else(String::new, |ident| ident.value.to_lowercase());
+                        Ok((word, text.position(column.span().start)))
+                    }
+                    _ => Err(Error::unsupported("columns are named without a table here")
+                        .at(text.position(column.span().start))),
+                })
+                .collect::<Result<Vec<_>>>()?;
         let mut target = Target::new(table, session.identity().clone(), &names)?;
         let Some(query) = insert.source.as_deref() else {
             return Err(Error::unsupported("INSERT … DEFAULT VALUES is not supported"));
@@ -88,7 +90,8 @@ impl InsertPlan {
 
 /// The rows of a source that is VALUES and nothing more.
 fn values(query: &ast::Query) -> Option<&[Parens<Vec<Expr>>]> {
-    let plain = query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
+    let plain =
+        query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
     match query.body.as_ref() {
         SetExpr::Values(values) if plain => Some(&values.rows),
         _ => None,
@@ -164,9 +167,7 @@ fn cell_parameters(cells: &[Vec<Cell>], target: &Target, hints: &[Option<DataTyp
             if types.len() <= *place {
                 types.resize(place + 1, None);
             }
-            types[*place].get_or_insert_with(|| {
-                cast.clone().unwrap_or_else(|| column_type(target, *slot).arrow())
-            });
+            types[*place].get_or_insert_with(|| cast.clone().unwrap_or_else(|| column_type(target, *slot).arrow()));
         }
     }
     // A parameter that no value mentions could be anything.

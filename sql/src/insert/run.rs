@@ -15,7 +15,10 @@ impl InsertPlan {
     /// Writes the rows; how many there were.
     pub(crate) async fn run(&self, session: &Session, parameters: Vec<ScalarValue>) -> Result<u64> {
         match self.attempt(session, parameters.clone()).await {
-            Err(error) if error.sqlstate == code::UNDEFINED_TABLE && session.transaction_status() == TransactionStatus::Idle => {
+            Err(error)
+                if error.sqlstate == code::UNDEFINED_TABLE
+                    && session.transaction_status() == TransactionStatus::Idle =>
+            {
                 // The table was dropped since it was looked up; perhaps there is another of its name.
                 let moment = Moment::take(&session.database)?;
                 let hints: Vec<_> = self.parameters().iter().cloned().map(Some).collect();
@@ -32,7 +35,10 @@ impl InsertPlan {
     async fn attempt(&self, session: &Session, parameters: Vec<ScalarValue>) -> Result<u64> {
         let pending = match &self.source {
             Source::Cells(rows) => self.read_cells(session, rows, &bind(parameters, self.parameters())?)?,
-            Source::Query(planned) => self.read_query(session, planned, parameters).await?,
+            Source::Query(planned) => {
+                // Only reading is bounded in time: a commit that has begun is waited for.
+                session.in_time(self.read_query(session, planned, parameters)).await?
+            }
         };
         let count = pending.count();
         session.write_or_buffer(pending).await?;
@@ -85,10 +91,17 @@ impl InsertPlan {
         Ok(gather.take())
     }
 
-    fn add(&self, session: &Session, gather: &mut Gather, arrays: &[ArrayRef], rows: usize, before: usize) -> Result<()> {
-        gather.add(arrays, rows).map_err(|Misfit { row, column, error }| {
-            misfit(*error, column.as_deref(), before + row, before + rows)
-        })?;
+    fn add(
+        &self,
+        session: &Session,
+        gather: &mut Gather,
+        arrays: &[ArrayRef],
+        rows: usize,
+        before: usize,
+    ) -> Result<()> {
+        gather
+            .add(arrays, rows)
+            .map_err(|Misfit { row, column, error }| misfit(*error, column.as_deref(), before + row, before + rows))?;
         let bytes_max = session.database.options.insert_bytes_max;
         if gather.bytes() > bytes_max {
             return Err(Error::new(

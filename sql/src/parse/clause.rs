@@ -179,11 +179,7 @@ impl Policy {
             }
             any = true;
         }
-        if any {
-            Ok(())
-        } else {
-            Err(invalid("FLUSH_POLICY must specify 'rows' or 'interval' > 0").hint(FLUSH_HINT))
-        }
+        if any { Ok(()) } else { Err(invalid("FLUSH_POLICY must specify 'rows' or 'interval' > 0").hint(FLUSH_HINT)) }
     }
 }
 
@@ -321,9 +317,11 @@ fn unknown_clause(cursor: &Cursor<'_>) -> Error {
         "DELETED_RETENTION" | "TTL" | "OWNER_ID" | "PARTITION" | "INHERITS" | "TABLESPACE" | "ON" | "USING" => {
             return Error::unsupported(format!("table clause {word} is not supported")).at(cursor.here());
         }
-        "AS" => return Error::unsupported("CREATE TABLE AS is not supported").at(cursor.here()).hint(
-            "create the table with its columns, then INSERT INTO … SELECT",
-        ),
+        "AS" => {
+            return Error::unsupported("CREATE TABLE AS is not supported")
+                .at(cursor.here())
+                .hint("create the table with its columns, then INSERT INTO … SELECT");
+        }
         _ => {}
     }
     match nearest(&word, KNOWN) {

@@ -117,9 +117,7 @@ fn column_type(cursor: &mut Cursor<'_>) -> Result<ColumnType> {
             None | Some([25..=53]) => ColumnType::Double,
             Some([1..=24]) => ColumnType::Real,
             _ => {
-                return Err(
-                    Error::new(code::INVALID_PARAMETER_VALUE, "FLOAT takes 1 to 53 bits of precision").at(here)
-                );
+                return Err(Error::new(code::INVALID_PARAMETER_VALUE, "FLOAT takes 1 to 53 bits of precision").at(here));
             }
         },
         "DECIMAL" | "NUMERIC" | "DEC" => decimal(arguments(cursor, 2)?.as_deref()).map_err(|e| e.at(here))?,
@@ -176,11 +174,8 @@ fn decimal(arguments: Option<&[u64]>) -> Result<ColumnType> {
         (Ok(p), Ok(s)) if (1..=PRECISION_MAX).contains(&precision) && scale <= precision => {
             Ok(ColumnType::Decimal { precision: p, scale: s })
         }
-        _ => Err(Error::new(
-            code::INVALID_PARAMETER_VALUE,
-            format!("DECIMAL({precision}, {scale}) is out of range"),
-        )
-        .hint(format!("precision is 1 to {PRECISION_MAX}, scale 0 to precision"))),
+        _ => Err(Error::new(code::INVALID_PARAMETER_VALUE, format!("DECIMAL({precision}, {scale}) is out of range"))
+            .hint(format!("precision is 1 to {PRECISION_MAX}, scale 0 to precision"))),
     }
 }
 
@@ -234,9 +229,8 @@ fn unknown_type(word: &str) -> Error {
         "TIMESTAMPTZ",
         "JSON",
     ];
-    let unsupported = |instead: &str| {
-        Error::unsupported(format!("type {word} is not supported")).hint(format!("use {instead}"))
-    };
+    let unsupported =
+        |instead: &str| Error::unsupported(format!("type {word} is not supported")).hint(format!("use {instead}"));
     match word {
         "UUID" => unsupported("TEXT"),
         "JSONB" => unsupported("JSON"),
@@ -250,8 +244,7 @@ fn unknown_type(word: &str) -> Error {
         "INTERVAL" | "TIMETZ" | "XML" | "INET" | "CIDR" | "MACADDR" | "BIT" | "OID" | "POINT" | "TSVECTOR"
         | "EMBEDDING" | "FILE" => Error::unsupported(format!("type {word} is not supported")),
         _ => {
-            let error =
-                Error::new(code::UNDEFINED_OBJECT, format!("type \"{}\" does not exist", word.to_lowercase()));
+            let error = Error::new(code::UNDEFINED_OBJECT, format!("type \"{}\" does not exist", word.to_lowercase()));
             match nearest(word, KNOWN) {
                 Some(near) => error.hint(format!("did you mean {near}?")),
                 None => error.hint(format!("known are {}", KNOWN.join(", "))),

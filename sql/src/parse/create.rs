@@ -27,7 +27,8 @@ impl TableKind {
 }
 
 fn stream() -> Error {
-    Error::unsupported("STREAM tables are not supported").hint("a USER table keeps one user's rows apart from the others'")
+    Error::unsupported("STREAM tables are not supported")
+        .hint("a USER table keeps one user's rows apart from the others'")
 }
 
 /// `CREATE [USER|SHARED] TABLE`.
@@ -95,7 +96,9 @@ pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<Kind> {
 /// `[RESTRICT]`, and the end.
 fn behaviour(cursor: &mut Cursor<'_>) -> Result<()> {
     if cursor.is(&["CASCADE"]) {
-        return Err(Error::unsupported("CASCADE is not supported").hint("drop the tables one by one").at(cursor.here()));
+        return Err(Error::unsupported("CASCADE is not supported")
+            .hint("drop the tables one by one")
+            .at(cursor.here()));
     }
     cursor.eat(&["RESTRICT"]);
     cursor.end()

@@ -210,9 +210,11 @@ impl<'a> Cursor<'a> {
             return Err(self.unexpected(what));
         };
         self.skip();
-        digits.trim().replace('_', "").parse().map_err(|_| {
-            Error::new(code::INVALID_PARAMETER_VALUE, format!("\"{digits}\" is not {what}")).at(here)
-        })
+        digits
+            .trim()
+            .replace('_', "")
+            .parse()
+            .map_err(|_| Error::new(code::INVALID_PARAMETER_VALUE, format!("\"{digits}\" is not {what}")).at(here))
     }
 
     /// Everything up to the next clause word, comma or bracket: `60s`, `'60s'`, `64 MB`.

@@ -9,9 +9,9 @@ mod create; // CREATE and DROP
 mod cursor; // a place among the tokens
 mod refuse; // what is not supported, said before anything is done
 mod setting; // SET, RESET, DISCARD
-mod transaction; // BEGIN, COMMIT, ROLLBACK
 #[cfg(test)]
 mod tests;
+mod transaction; // BEGIN, COMMIT, ROLLBACK
 
 pub(crate) use clause::FLUSH_HINT;
 pub(crate) use copy::{CopyFormat, CopyIn};
@@ -44,23 +44,47 @@ pub(crate) enum Kind {
     Query(Arc<ast::Statement>),
     Insert(Arc<ast::Insert>),
     Copy(CopyIn),
-    CreateNamespace { name: String, if_not_exists: bool },
-    DropNamespace { name: String, if_exists: bool },
+    CreateNamespace {
+        name: String,
+        if_not_exists: bool,
+    },
+    DropNamespace {
+        name: String,
+        if_exists: bool,
+    },
     CreateTable(Box<CreateTable>),
-    DropTable { table: TableName, kind: Option<TableKind>, if_exists: bool },
+    DropTable {
+        table: TableName,
+        kind: Option<TableKind>,
+        if_exists: bool,
+    },
     FlushTable(TableName),
-    FlushAll { namespace: Option<String> },
+    FlushAll {
+        namespace: Option<String>,
+    },
     KillJob(String),
     Show(Show),
     Describe(TableName),
-    Begin { read_only: bool },
+    Begin {
+        read_only: bool,
+    },
     Commit,
     Rollback,
-    SetTransaction { read_only: Option<bool> },
-    Set { name: String, value: SetValue, local: bool },
-    Reset { name: Option<String> },
+    SetTransaction {
+        read_only: Option<bool>,
+    },
+    Set {
+        name: String,
+        value: SetValue,
+        local: bool,
+    },
+    Reset {
+        name: Option<String>,
+    },
     Discard,
-    Deallocate { name: Option<String> },
+    Deallocate {
+        name: Option<String>,
+    },
 }
 
 /// What SHOW lists.

@@ -148,10 +148,7 @@ fn commands_are_read() {
         ("FLUSH ALL TABLES IN NAMESPACE chat", "FlushAll { namespace: Some(\"chat\") }"),
         ("STORAGE FLUSH ALL IN chat", "FlushAll { namespace: Some(\"chat\") }"),
         ("KILL JOB 'abc'", "KillJob(\"abc\")"),
-        (
-            "KILL JOB 018f5e2a-7b3c-7d41-9a52-3f1c8e6b7a90",
-            "KillJob(\"018f5e2a-7b3c-7d41-9a52-3f1c8e6b7a90\")",
-        ),
+        ("KILL JOB 018f5e2a-7b3c-7d41-9a52-3f1c8e6b7a90", "KillJob(\"018f5e2a-7b3c-7d41-9a52-3f1c8e6b7a90\")"),
         ("SHOW NAMESPACES", "Show(Namespaces)"),
         ("SHOW TABLES", "Show(Tables { namespace: None })"),
         ("SHOW TABLES IN chat", "Show(Tables { namespace: Some(\"chat\") })"),
@@ -199,7 +196,11 @@ fn settings_are_read() {
         ("SET datestyle TO ISO", "datestyle", vec!["iso"]),
     ] {
         let Kind::Set { name, value: SetValue::Values(values), local: false } = one(sql) else { panic!("{sql}") };
-        assert_eq!((name.as_str(), values), (expected_name, expected.iter().map(ToString::to_string).collect()), "{sql}");
+        assert_eq!(
+            (name.as_str(), values),
+            (expected_name, expected.iter().map(ToString::to_string).collect()),
+            "{sql}"
+        );
     }
     assert!(matches!(one("SET LOCAL statement_timeout = 5"), Kind::Set { local: true, .. }));
     assert!(matches!(one("SET search_path TO DEFAULT"), Kind::Set { value: SetValue::Default, .. }));
@@ -213,7 +214,8 @@ fn copy_is_read_in_its_new_spelling_and_its_old_one() {
     };
     let plain = copy("COPY chat.m FROM STDIN");
     assert!(!plain.format.csv && plain.format.delimiter == b'\t' && plain.format.null == "\\N");
-    let named = copy("COPY chat.m (id, Body) FROM STDIN WITH (FORMAT csv, HEADER, DELIMITER ';', NULL 'x', QUOTE '''')");
+    let named =
+        copy("COPY chat.m (id, Body) FROM STDIN WITH (FORMAT csv, HEADER, DELIMITER ';', NULL 'x', QUOTE '''')");
     assert_eq!(named.columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["id", "body"]);
     assert!(named.format.csv && named.format.header);
     assert_eq!((named.format.delimiter, named.format.null.as_str(), named.format.quote), (b';', "x", b'\''));
@@ -339,7 +341,12 @@ fn every_refusal_says_what_and_where() {
         ("42", SYNTAX, 1, "at or near \"42\""),
     ] {
         let error = parse(sql).err().unwrap_or_else(|| panic!("accepted: {sql}"));
-        let text = format!("{} {} {}", error.message, error.hint.clone().unwrap_or_default(), error.detail.clone().unwrap_or_default());
+        let text = format!(
+            "{} {} {}",
+            error.message,
+            error.hint.clone().unwrap_or_default(),
+            error.detail.clone().unwrap_or_default()
+        );
         assert_eq!(error.sqlstate, sqlstate, "{sql}: {error:?}");
         assert_eq!(error.position.unwrap_or(0), position, "{sql}: {error:?}");
         assert!(text.contains(words), "{sql}: {text}");

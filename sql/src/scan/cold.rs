@@ -104,7 +104,8 @@ fn exec(
         // Prunes row groups and pages; rows are looked at by the filter above the scan.
         source = source.with_predicate(predicate);
     }
-    let files = segments.iter().map(file).collect::<Result<Vec<_>>>().map_err(datafusion::error::DataFusionError::from)?;
+    let files =
+        segments.iter().map(file).collect::<Result<Vec<_>>>().map_err(datafusion::error::DataFusionError::from)?;
     let groups = FileGroup::new(files).split_files(planning.config().target_partitions());
     let rows: u64 = segments.iter().map(|segment| segment.rows).sum();
     let bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();

@@ -46,7 +46,8 @@ impl PartitionStream for Counted {
             let rows = usize::try_from(left).unwrap_or(usize::MAX).min(step);
             left -= rows as u64;
             let options = RecordBatchOptions::new().with_row_count(Some(rows));
-            (rows > 0).then(|| RecordBatch::try_new_with_options(schema.clone(), Vec::new(), &options).map_err(Into::into))
+            (rows > 0)
+                .then(|| RecordBatch::try_new_with_options(schema.clone(), Vec::new(), &options).map_err(Into::into))
         });
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), futures::stream::iter(batches)))
     }

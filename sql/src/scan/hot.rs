@@ -176,7 +176,8 @@ impl ExecutionPlan for HotExec {
                 // The receiver is gone when nobody wants more.
                 Ok(batches.blocking_send(Ok(batch)).is_ok() && left > 0)
             };
-            scan.read(partition, batch_rows.min(scan.fetch.unwrap_or(usize::MAX)), &mut give).map_err(DataFusionError::from)
+            scan.read(partition, batch_rows.min(scan.fetch.unwrap_or(usize::MAX)), &mut give)
+                .map_err(DataFusionError::from)
         });
         Ok(builder.build())
     }
@@ -188,7 +189,12 @@ impl ExecutionPlan for HotExec {
 
 impl HotExec {
     /// Reads a partition's rows until there is none left or `give` wants no more.
-    fn read(&self, partition: usize, batch_rows: usize, give: &mut dyn FnMut(RecordBatch) -> Result<bool>) -> Result<()> {
+    fn read(
+        &self,
+        partition: usize,
+        batch_rows: usize,
+        give: &mut dyn FnMut(RecordBatch) -> Result<bool>,
+    ) -> Result<()> {
         let snapshot = &self.moment.snapshot;
         let projection = Some(&*self.columns);
         match &self.reach {

@@ -136,7 +136,10 @@ pub(super) fn is_plain(filter: &Expr) -> bool {
     !filter.is_volatile()
         && !filter
             .exists(|expr| {
-                Ok(matches!(expr, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::OuterReferenceColumn(..)))
+                Ok(matches!(
+                    expr,
+                    Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::OuterReferenceColumn(..)
+                ))
             })
             .unwrap_or(true)
 }

@@ -25,7 +25,9 @@ pub(super) struct Pruner {
 impl Pruner {
     pub(super) fn new(table: &Arc<Table>, schema: &SchemaRef, predicate: Option<&Arc<dyn PhysicalExpr>>) -> Self {
         let predicate = predicate
-            .and_then(|predicate| PruningPredicateBuilder::new().with_file_schema(schema.clone()).try_build(predicate.clone()).ok())
+            .and_then(|predicate| {
+                PruningPredicateBuilder::new().with_file_schema(schema.clone()).try_build(predicate.clone()).ok()
+            })
             .filter(|predicate| !predicate.always_true());
         Self { predicate, table: table.clone(), schema: schema.clone() }
     }

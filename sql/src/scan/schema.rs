@@ -66,15 +66,13 @@ pub(crate) fn full_schema(table: &Table) -> SchemaRef {
     if table.columns.iter().all(|column| column.column_type != ColumnType::Json) {
         return schema;
     }
-    let fields = schema.fields().iter().enumerate().map(|(place, field)| {
-        match table.columns.get(place) {
-            Some(column) if column.column_type == ColumnType::Json => {
-                let mut metadata = field.metadata().clone();
-                metadata.insert(EXTENSION_NAME.to_owned(), JSON_EXTENSION.to_owned());
-                Arc::new(field.as_ref().clone().with_metadata(metadata))
-            }
-            _ => field.clone(),
+    let fields = schema.fields().iter().enumerate().map(|(place, field)| match table.columns.get(place) {
+        Some(column) if column.column_type == ColumnType::Json => {
+            let mut metadata = field.metadata().clone();
+            metadata.insert(EXTENSION_NAME.to_owned(), JSON_EXTENSION.to_owned());
+            Arc::new(field.as_ref().clone().with_metadata(metadata))
         }
+        _ => field.clone(),
     });
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }

@@ -184,7 +184,8 @@ pub(crate) async fn write(database: &Inner, writes: Vec<Pending>) -> Result<()> 
 
 /// What is said of a table that was dropped while rows were on their way to it.
 fn gone(table: &str) -> Error {
-    Error::new(code::UNDEFINED_TABLE, format!("relation \"{table}\" does not exist")).detail("It was dropped meanwhile.")
+    Error::new(code::UNDEFINED_TABLE, format!("relation \"{table}\" does not exist"))
+        .detail("It was dropped meanwhile.")
 }
 
 fn done(tag: &'static str) -> Outcome {

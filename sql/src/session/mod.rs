@@ -62,9 +62,7 @@ impl std::fmt::Debug for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Rows { schema, .. } => f.debug_struct("Rows").field("schema", schema).finish_non_exhaustive(),
-            Self::Affected { tag, rows } => {
-                f.debug_struct("Affected").field("tag", tag).field("rows", rows).finish()
-            }
+            Self::Affected { tag, rows } => f.debug_struct("Affected").field("tag", tag).field("rows", rows).finish(),
             Self::CopyIn(_) => f.write_str("CopyIn"),
             Self::Deallocate { name } => f.debug_struct("Deallocate").field("name", name).finish(),
             Self::Empty => f.write_str("Empty"),
@@ -213,11 +211,8 @@ impl Session {
     pub(crate) fn target(&self, moment: &Moment, name: &TableName) -> Result<Arc<Table>> {
         let (namespace, table) = self.qualified(moment, name)?;
         if resolve::is_system(&namespace) {
-            return Err(Error::new(
-                code::INSUFFICIENT_PRIVILEGE,
-                format!("{namespace}.{table} cannot be written to"),
-            )
-            .at(name.position));
+            return Err(Error::new(code::INSUFFICIENT_PRIVILEGE, format!("{namespace}.{table} cannot be written to"))
+                .at(name.position));
         }
         moment
             .catalog
@@ -230,11 +225,10 @@ impl Session {
     fn require_service(&self, what: &str) -> Result<()> {
         match self.identity {
             Identity::Service(_) => Ok(()),
-            Identity::User(_) => Err(Error::new(
-                code::INSUFFICIENT_PRIVILEGE,
-                format!("permission denied: {what} needs a service role"),
-            )
-            .hint("connect as admin")),
+            Identity::User(_) => {
+                Err(Error::new(code::INSUFFICIENT_PRIVILEGE, format!("permission denied: {what} needs a service role"))
+                    .hint("connect as admin"))
+            }
         }
     }
 }

@@ -22,7 +22,9 @@ pub(super) enum Plan {
     Query(Box<Planned>),
     Insert(Box<InsertPlan>),
     /// Nothing to look up beforehand.
-    Other { schema: Option<SchemaRef> },
+    Other {
+        schema: Option<SchemaRef>,
+    },
 }
 
 impl Prepared {

@@ -9,12 +9,12 @@ use crate::scan::{Moment, Names};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::ParamValues;
 use datafusion::common::metadata::ScalarAndMetadata;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Cast, Expr, LogicalPlan};
 use datafusion::physical_plan::execute_stream;
@@ -83,8 +83,18 @@ impl Session {
         let planning = state.statement_to_plan(Parsed::Statement(Box::new(statement)));
         let plan = planning.await.map_err(|error| located(error, text))?;
         // What the grammar lets through and only reads, nothing else.
-        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
+        SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false)
+            .verify_plan(&plan)?;
         Ok(plan)
+    }
+
+    /// Does work that only reads, if it is done before the statement's time is up.
+    pub(crate) async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let deadline = Deadline::new(self.state().settings.statement_timeout());
+        Deadline::guard(deadline, work).await
     }
 
     /// Runs a planned query in the moment of this statement.
@@ -134,7 +144,8 @@ impl Session {
     fn task(&self, state: &SessionState) -> Result<Arc<TaskContext>> {
         let bytes_max = self.database.options.statement_memory_bytes_max;
         let pool = Arc::new(StatementPool::new(self.database.memory.clone(), bytes_max));
-        let environment = RuntimeEnvBuilder::from_runtime_env(state.runtime_env()).with_memory_pool(pool).build_arc()?;
+        let environment =
+            RuntimeEnvBuilder::from_runtime_env(state.runtime_env()).with_memory_pool(pool).build_arc()?;
         // A physical plan carries its functions along, so none are looked up by name.
         let none = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
         let config = state.config().clone();

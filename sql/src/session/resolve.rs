@@ -54,8 +54,10 @@ pub(super) fn tables(
                 (schema.as_ref(), table.as_ref())
             }
             TableReference::Full { catalog, .. } => {
-                return Err(at(Error::unsupported(format!("there is no database \"{catalog}\" to look into from here"))
-                    .hint("names have two parts: namespace.table")));
+                return Err(at(Error::unsupported(format!(
+                    "there is no database \"{catalog}\" to look into from here"
+                ))
+                .hint("names have two parts: namespace.table")));
             }
         };
         match schema {
@@ -88,8 +90,8 @@ pub(super) fn missing(moment: &Moment, namespace: &str, table: &str) -> Error {
     }
     if moment.catalog.namespace(namespace).is_none() {
         let names: Vec<&str> = moment.catalog.namespaces().map(|namespace| namespace.name.as_str()).collect();
-        let error = Error::new(code::UNDEFINED_TABLE, relation)
-            .detail(format!("Namespace '{namespace}' does not exist."));
+        let error =
+            Error::new(code::UNDEFINED_TABLE, relation).detail(format!("Namespace '{namespace}' does not exist."));
         return match nearest(namespace, names) {
             Some(near) => error.hint(format!("did you mean {near}.{table}?")),
             None => error.hint(format!("create it first with CREATE NAMESPACE {namespace}")),
@@ -117,12 +119,13 @@ impl Places {
             TableReference::Partial { schema, table } => vec![schema, table],
             TableReference::Full { catalog, schema, table } => vec![catalog, schema, table],
         };
-        let same = |name: &&ast::ObjectName| {
-            name.0.len() == parts.len()
-                && name.0.iter().zip(&parts).all(|(part, wanted)| {
-                    part.as_ident().is_some_and(|ident| ident.value.eq_ignore_ascii_case(wanted))
-                })
-        };
+        let same =
+            |name: &&ast::ObjectName| {
+                name.0.len() == parts.len()
+                    && name.0.iter().zip(&parts).all(|(part, wanted)| {
+                        part.as_ident().is_some_and(|ident| ident.value.eq_ignore_ascii_case(wanted))
+                    })
+            };
         self.names.iter().find(same).and_then(|name| text.position(name.span().start))
     }
 }

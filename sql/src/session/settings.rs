@@ -91,13 +91,16 @@ impl Settings {
                     .detail("a write is acknowledged when it is on disk"),
                 "timezone" => Error::unsupported(format!("time zone \"{value}\" is not supported"))
                     .hint("times are shown in UTC; SET TIME ZONE 'UTC'"),
-                "client_encoding" => Error::unsupported(format!("encoding \"{value}\" is not supported"))
-                    .hint("text is UTF-8"),
-                "default_transaction_isolation" | "transaction_isolation" | "default_transaction_read_only"
-                | "idle_in_transaction_session_timeout" | "standard_conforming_strings" | "bytea_output"
-                | "row_security" => {
-                    Error::unsupported(format!("{name} = \"{value}\" is not supported"))
+                "client_encoding" => {
+                    Error::unsupported(format!("encoding \"{value}\" is not supported")).hint("text is UTF-8")
                 }
+                "default_transaction_isolation"
+                | "transaction_isolation"
+                | "default_transaction_read_only"
+                | "idle_in_transaction_session_timeout"
+                | "standard_conforming_strings"
+                | "bytea_output"
+                | "row_security" => Error::unsupported(format!("{name} = \"{value}\" is not supported")),
                 _ => Error::new(
                     code::INVALID_PARAMETER_VALUE,
                     format!("invalid value for parameter \"{name}\": \"{value}\""),
@@ -125,7 +128,10 @@ impl Settings {
                 self.search_path = names.map(|name| name.trim().trim_matches('"').to_lowercase()).collect();
             }
             Rule::Fixed => {
-                return Err(Error::new(code::INVALID_PARAMETER_VALUE, format!("parameter \"{name}\" cannot be changed")));
+                return Err(Error::new(
+                    code::INVALID_PARAMETER_VALUE,
+                    format!("parameter \"{name}\" cannot be changed"),
+                ));
             }
         }
         self.values.insert(name, value);

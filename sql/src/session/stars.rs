@@ -56,9 +56,10 @@ impl VisitorMut for Stars<'_> {
 
 impl Stars<'_> {
     fn select(&self, select: &mut Select) -> Result<()> {
-        let factors = select.from.iter().flat_map(|item| {
-            std::iter::once(&item.relation).chain(item.joins.iter().map(|join| &join.relation))
-        });
+        let factors = select
+            .from
+            .iter()
+            .flat_map(|item| std::iter::once(&item.relation).chain(item.joins.iter().map(|join| &join.relation)));
         let relations: Vec<Relation> = factors.map(|factor| self.relation(factor)).collect();
         if relations.iter().all(|relation| self.names(relation).is_empty()) {
             return Ok(());
@@ -104,12 +105,17 @@ impl Stars<'_> {
                     }
                 }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
-                    let meant = relations.iter().find(|relation| relation.name.as_ref().is_some_and(|known| ends(known, &name)));
+                    let meant = relations
+                        .iter()
+                        .find(|relation| relation.name.as_ref().is_some_and(|known| ends(known, &name)));
                     let options = match meant {
                         Some(relation) => without(options, &self.names(relation)),
                         None => options,
                     };
-                    items.push(SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options));
+                    items.push(SelectItem::QualifiedWildcard(
+                        SelectItemQualifiedWildcardKind::ObjectName(name),
+                        options,
+                    ));
                 }
                 other => items.push(other),
             }
@@ -121,21 +127,20 @@ impl Stars<'_> {
     fn relation(&self, factor: &TableFactor) -> Relation {
         match factor {
             TableFactor::Table { name, alias, args: None, .. } => {
-                let parts: Vec<String> = name
-                    .0
-                    .iter()
-                    .filter_map(|part| part.as_ident())
-                    .map(|ident| ident.value.to_lowercase())
-                    .collect();
+                let parts: Vec<String> =
+                    name.0.iter().filter_map(|part| part.as_ident()).map(|ident| ident.value.to_lowercase()).collect();
                 let found = match parts.as_slice() {
                     [.., schema, table] => self.moment.catalog.table(schema, table),
                     [table] => self.namespace.and_then(|namespace| self.moment.catalog.table(namespace, table)),
                     [] => None,
                 };
-                let name = alias.as_ref().map_or_else(|| name.clone(), |alias| ObjectName::from(vec![alias.name.clone()]));
+                let name =
+                    alias.as_ref().map_or_else(|| name.clone(), |alias| ObjectName::from(vec![alias.name.clone()]));
                 Relation { name: Some(name), table: found.cloned() }
             }
-            TableFactor::Derived { alias, .. } | TableFactor::Table { alias, .. } | TableFactor::Function { alias, .. } => {
+            TableFactor::Derived { alias, .. }
+            | TableFactor::Table { alias, .. }
+            | TableFactor::Function { alias, .. } => {
                 let name = alias.as_ref().map(|alias| ObjectName::from(vec![alias.name.clone()]));
                 Relation { name, table: None }
             }

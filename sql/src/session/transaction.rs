@@ -148,7 +148,9 @@ impl Transaction {
                         code::PROGRAM_LIMIT_EXCEEDED,
                         format!("the transaction would write {total} bytes; it may write {bytes_max}"),
                     )
-                    .hint("commit more often, load with COPY outside of a transaction, or raise transaction.bytes_max"));
+                    .hint(
+                        "commit more often, load with COPY outside of a transaction, or raise transaction.bytes_max",
+                    ));
                 }
                 *bytes = total;
                 writes.push(pending);

@@ -43,7 +43,9 @@ impl Wanted {
 pub(super) fn equality(keys: &'static [&'static str], filter: &Expr) -> Option<(&'static str, String)> {
     let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = filter else { return None };
     let (column, value) = match (left.as_ref(), right.as_ref()) {
-        (Expr::Column(column), Expr::Literal(value, _)) | (Expr::Literal(value, _), Expr::Column(column)) => (column, value),
+        (Expr::Column(column), Expr::Literal(value, _)) | (Expr::Literal(value, _), Expr::Column(column)) => {
+            (column, value)
+        }
         _ => return None,
     };
     let key = keys.iter().copied().find(|key| *key == column.name)?;

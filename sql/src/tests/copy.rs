@@ -15,9 +15,7 @@ async fn copy(world: &mut World, who: &str, sql: &str, pieces: &[&str]) -> Resul
 async fn world() -> World {
     let mut world = World::with(|options| options.sql.copy_chunk_rows_max = 100).await;
     world
-        .script(
-            "admin CREATE NAMESPACE a\nadmin CREATE USER TABLE a.t (id INT NOT NULL, body TEXT) FLUSH ROWS 900000",
-        )
+        .script("admin CREATE NAMESPACE a\nadmin CREATE USER TABLE a.t (id INT NOT NULL, body TEXT) FLUSH ROWS 900000")
         .await;
     world
 }
@@ -32,13 +30,17 @@ async fn text_and_csv_are_loaded_in_pieces_of_any_size() {
     let data = lines(0..1000);
     let pieces: Vec<&str> = data.as_bytes().chunks(777).map(|piece| std::str::from_utf8(piece).unwrap()).collect();
     assert_eq!(copy(&mut world, "ana", "COPY a.t FROM STDIN", &pieces).await.unwrap(), 1000);
-    assert_eq!(world.one("ana", "SELECT count(*), sum(id), min(_seq), max(_seq) FROM a.t").await, "1000 | 499500 | 1 | 1000");
+    assert_eq!(
+        world.one("ana", "SELECT count(*), sum(id), min(_seq), max(_seq) FROM a.t").await,
+        "1000 | 499500 | 1 | 1000"
+    );
     assert_eq!(world.one("ana", "SELECT count(*) FROM a.t WHERE id = _seq - 1").await, "1000", "in their order");
 
     let csv = "id,body,_user_id\n1,\"a \"\"b\"\", c\",ben\n2,,cy\n3,\"\",ben\n";
     let sql = "COPY a.t (id, body, _user_id) FROM STDIN WITH (FORMAT csv, HEADER)";
     assert_eq!(copy(&mut world, "admin", sql, &[csv]).await.unwrap(), 3);
-    let rows = world.run("admin", "SELECT _user_id, id, body FROM a.t WHERE _user_id <> 'ana' ORDER BY 2").await.unwrap();
+    let rows =
+        world.run("admin", "SELECT _user_id, id, body FROM a.t WHERE _user_id <> 'ana' ORDER BY 2").await.unwrap();
     assert_eq!(rows, ["ben | 1 | a \"b\", c", "cy | 2 | NULL", "ben | 3 | "]);
     assert_eq!(copy(&mut world, "ana", "COPY a.t FROM STDIN", &[]).await.unwrap(), 0);
 }

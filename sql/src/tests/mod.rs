@@ -6,4 +6,5 @@ mod reading;
 mod refusing;
 mod script;
 mod system;
+mod timing;
 mod writing;

@@ -12,7 +12,12 @@ async fn prepare(world: &mut World, who: &str, sql: &str, hints: &[Option<DataTy
     session.prepare(statement, hints).await
 }
 
-async fn execute(world: &mut World, who: &str, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Vec<String>, Error> {
+async fn execute(
+    world: &mut World,
+    who: &str,
+    prepared: &Prepared,
+    values: Vec<ScalarValue>,
+) -> Result<Vec<String>, Error> {
     let outcome = world.session(who).execute(prepared, values).await?;
     rows(outcome).await
 }
@@ -31,14 +36,26 @@ async fn world() -> World {
 async fn parameters_have_the_types_of_their_places() {
     let mut world = world().await;
     let types = |prepared: &Prepared| prepared.parameters().iter().map(ToString::to_string).collect::<Vec<_>>();
-    let insert = prepare(&mut world, "admin", "INSERT INTO a.t (id, body, n) VALUES ($1, $2, $3), ($4, 'x', 5)", &[]).await.unwrap();
+    let insert = prepare(&mut world, "admin", "INSERT INTO a.t (id, body, n) VALUES ($1, $2, $3), ($4, 'x', 5)", &[])
+        .await
+        .unwrap();
     assert_eq!(types(&insert), ["Int32", "Utf8", "Decimal128(10, 2)", "Int32"]);
     assert!(insert.writes() && insert.schema().is_none());
-    let cast = prepare(&mut world, "admin", "INSERT INTO a.t (id, body) VALUES ($1::BIGINT, $2::VARCHAR)", &[]).await.unwrap();
+    let cast =
+        prepare(&mut world, "admin", "INSERT INTO a.t (id, body) VALUES ($1::BIGINT, $2::VARCHAR)", &[]).await.unwrap();
     assert_eq!(types(&cast), ["Int64", "Utf8"]);
-    let computed = prepare(&mut world, "admin", "INSERT INTO a.t (id, body, at) VALUES ($1, upper($2), now())", &[]).await.unwrap();
+    let computed = prepare(&mut world, "admin", "INSERT INTO a.t (id, body, at) VALUES ($1, upper($2), now())", &[])
+        .await
+        .unwrap();
     assert_eq!(computed.parameters()[0], DataType::Int32);
-    let select = prepare(&mut world, "admin", "SELECT id, $2::TEXT AS said FROM a.t WHERE id = $1 AND body LIKE $3 LIMIT $4", &[]).await.unwrap();
+    let select = prepare(
+        &mut world,
+        "admin",
+        "SELECT id, $2::TEXT AS said FROM a.t WHERE id = $1 AND body LIKE $3 LIMIT $4",
+        &[],
+    )
+    .await
+    .unwrap();
     assert_eq!(types(&select)[..3], ["Int32", "Utf8", "Utf8"]);
     let schema = select.schema().unwrap();
     assert_eq!((schema.field(0).name().as_str(), schema.field(1).data_type()), ("id", &DataType::Utf8));
@@ -50,13 +67,22 @@ async fn parameters_have_the_types_of_their_places() {
     assert_eq!(hinted.schema().unwrap().field(0).data_type(), &DataType::Int64);
     assert!(!select.writes());
 
-    let values = vec![ScalarValue::from(1_i32), ScalarValue::from("a"), ScalarValue::Decimal128(Some(150), 10, 2), ScalarValue::from(2_i32)];
+    let values = vec![
+        ScalarValue::from(1_i32),
+        ScalarValue::from("a"),
+        ScalarValue::Decimal128(Some(150), 10, 2),
+        ScalarValue::from(2_i32),
+    ];
     execute(&mut world, "admin", &insert, values).await.unwrap();
     execute(&mut world, "admin", &cast, vec![ScalarValue::from(3_i64), ScalarValue::Utf8(None)]).await.unwrap();
     execute(&mut world, "admin", &computed, vec![ScalarValue::from(4_i32), ScalarValue::from("up")]).await.unwrap();
     let found = world.run("admin", "SELECT id, n, body, at IS NULL FROM a.t ORDER BY id").await.unwrap();
-    assert_eq!(found, ["1 | 1.50 | a | true", "2 | 5.00 | x | true", "3 | NULL | NULL | true", "4 | NULL | UP | false"]);
-    let values = vec![ScalarValue::from(1_i32), ScalarValue::from("hi"), ScalarValue::from("%"), ScalarValue::from(5_i64)];
+    assert_eq!(
+        found,
+        ["1 | 1.50 | a | true", "2 | 5.00 | x | true", "3 | NULL | NULL | true", "4 | NULL | UP | false"]
+    );
+    let values =
+        vec![ScalarValue::from(1_i32), ScalarValue::from("hi"), ScalarValue::from("%"), ScalarValue::from(5_i64)];
     assert_eq!(execute(&mut world, "admin", &select, values).await.unwrap(), ["1 | hi"]);
     let out = execute(&mut world, "admin", &cast, vec![ScalarValue::from(1_i64 << 40), ScalarValue::Utf8(None)]).await;
     assert_eq!(out.unwrap_err().sqlstate, code::NUMERIC_VALUE_OUT_OF_RANGE);
@@ -85,7 +111,10 @@ async fn each_run_reads_its_own_moment_and_sees_what_changed() {
     world.run("admin", "CREATE TABLE a.t (id INT, other TEXT) FLUSH ROWS 900000").await.unwrap();
     execute(&mut world, "admin", &insert, vec![ScalarValue::from(3_i32)]).await.unwrap();
     assert_eq!(execute(&mut world, "admin", &count, Vec::new()).await.unwrap(), ["1"]);
-    assert_eq!(execute(&mut world, "admin", &star, Vec::new()).await.unwrap_err().sqlstate, code::FEATURE_NOT_SUPPORTED);
+    assert_eq!(
+        execute(&mut world, "admin", &star, Vec::new()).await.unwrap_err().sqlstate,
+        code::FEATURE_NOT_SUPPORTED
+    );
     assert_eq!(world.one("admin", "SELECT id FROM a.t").await, "3");
 }
 

@@ -124,8 +124,20 @@ async fn every_type_reads_back_the_same_hot_and_cold() {
         NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL"#]]
     .assert_eq(&cold.join("\n"));
     let filtered = [
-        "b", "s = -1", "i = 2", "l = -3", "r = 1.5", "d = -2.5", "n = 12.35", "t = 'é'''", "da = '2026-11-22'",
-        "ti > '10:00:00'", "ts < '2026-11-23'", "tz >= '2026-11-22 10:30:00Z'", "i IS NOT NULL", "i IN (2, 5)",
+        "b",
+        "s = -1",
+        "i = 2",
+        "l = -3",
+        "r = 1.5",
+        "d = -2.5",
+        "n = 12.35",
+        "t = 'é'''",
+        "da = '2026-11-22'",
+        "ti > '10:00:00'",
+        "ts < '2026-11-23'",
+        "tz >= '2026-11-22 10:30:00Z'",
+        "i IS NOT NULL",
+        "i IN (2, 5)",
     ];
     for filter in filtered {
         let count = world.one("admin", &format!("SELECT count(*) FROM a.t WHERE {filter}")).await;
@@ -173,5 +185,8 @@ async fn segments_that_cannot_match_are_not_opened() {
     assert_eq!(files(&mut world, "_user_id > 'ana'").await, 2);
     assert_eq!(files(&mut world, "_seq <= 100").await, 1);
     assert_eq!(files(&mut world, "s IS NULL").await, 0);
-    assert_eq!(world.one("admin", "SELECT count(*), min(i), max(i) FROM a.t WHERE i BETWEEN 90 AND 110").await, "21 | 90 | 110");
+    assert_eq!(
+        world.one("admin", "SELECT count(*), min(i), max(i) FROM a.t WHERE i BETWEEN 90 AND 110").await,
+        "21 | 90 | 110"
+    );
 }

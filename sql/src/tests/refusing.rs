@@ -7,7 +7,9 @@ use std::time::Duration;
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_of_queries_say_what_and_where() {
     let mut world = World::new().await;
-    world.script("admin CREATE NAMESPACE chat\nadmin CREATE TABLE chat.rooms (id INT, name TEXT) FLUSH ROWS 900000").await;
+    world
+        .script("admin CREATE NAMESPACE chat\nadmin CREATE TABLE chat.rooms (id INT, name TEXT) FLUSH ROWS 900000")
+        .await;
     for (sql, sqlstate, position, words) in [
         ("SELECT nam FROM chat.rooms", code::UNDEFINED_COLUMN, 8, "did you mean name?"),
         ("SELECT * FROM chat.rooom", code::UNDEFINED_TABLE, 15, "did you mean chat.rooms?"),
@@ -34,8 +36,12 @@ async fn errors_of_queries_say_what_and_where() {
 async fn a_statement_ends_when_its_time_is_up() {
     let mut world = World::new().await;
     world.run("ana", "SET statement_timeout = 50").await.unwrap();
-    let endless = "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b, generate_series(1, 1000) c";
+    let endless =
+        "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b, generate_series(1, 1000) c";
     let error = world.run("ana", endless).await.unwrap_err();
+    assert_eq!(error.sqlstate, code::QUERY_CANCELED);
+    world.script("admin CREATE NAMESPACE a\nadmin CREATE TABLE a.t (i BIGINT) FLUSH ROWS 900000").await;
+    let error = world.run("ana", &format!("INSERT INTO a.t {endless}")).await.unwrap_err();
     assert_eq!(error.sqlstate, code::QUERY_CANCELED);
     world.run("ana", "RESET statement_timeout").await.unwrap();
     assert_eq!(world.one("ana", "SELECT 1").await, "1");

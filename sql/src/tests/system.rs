@@ -45,10 +45,16 @@ async fn what_there_is_can_be_read() {
         "flush | a | t | completed | Done | 2 | 3 | manual"
     );
     assert!(world.one("admin", "SELECT result FROM system.jobs").await.contains("\"records_flushed\":3"));
-    let states = world.run("admin", &format!("SELECT to_state FROM system.job_transitions WHERE job_id = '{id}' ORDER BY seq_no")).await.unwrap();
+    let states = world
+        .run("admin", &format!("SELECT to_state FROM system.job_transitions WHERE job_id = '{id}' ORDER BY seq_no"))
+        .await
+        .unwrap();
     assert_eq!((states.first().unwrap().as_str(), states.last().unwrap().as_str()), ("Queued", "Done"));
     assert_eq!(
-        world.run("admin", "SELECT user_id, storage_id, rows, from_seq, to_seq FROM system.segments ORDER BY 1").await.unwrap(),
+        world
+            .run("admin", "SELECT user_id, storage_id, rows, from_seq, to_seq FROM system.segments ORDER BY 1")
+            .await
+            .unwrap(),
         ["ana | local | 2 | 1 | 2", "ben | local | 1 | 3 | 3"]
     );
     assert_eq!(world.one("admin", "SELECT count(*) FROM system.segments WHERE user_id = 'ben'").await, "1");
@@ -70,24 +76,33 @@ async fn jobs_are_found_by_their_indexes_newest_first() {
         world.flush("a", "t").await;
     }
     let plan = world
-        .run("admin", "EXPLAIN SELECT job_id FROM system.jobs WHERE status = 'completed' ORDER BY created_at DESC LIMIT 2")
+        .run(
+            "admin",
+            "EXPLAIN SELECT job_id FROM system.jobs WHERE status = 'completed' ORDER BY created_at DESC LIMIT 2",
+        )
         .await
         .unwrap()
         .join("\n");
     assert!(!plan.contains("SortExec") && !plan.contains("FilterExec") && plan.contains("fetch=2"), "{plan}");
-    let newest = world.run("admin", "SELECT created_at FROM system.jobs ORDER BY created_at DESC LIMIT 2").await.unwrap();
+    let newest =
+        world.run("admin", "SELECT created_at FROM system.jobs ORDER BY created_at DESC LIMIT 2").await.unwrap();
     assert!(newest.len() == 2 && newest[0] > newest[1], "{newest:?}");
     assert_eq!(world.one("admin", "SELECT count(*) FROM system.jobs WHERE status = 'failed'").await, "0");
     assert_eq!(world.one("admin", "SELECT count(*) FROM system.jobs WHERE status = 'nonsense'").await, "0");
     assert_eq!(world.one("admin", "SELECT count(*) FROM system.jobs WHERE job_id = 'nonsense'").await, "0");
-    assert_eq!(world.one("admin", "SELECT count(*) FROM system.jobs WHERE namespace = 'a' AND table_name = 't'").await, "3");
+    assert_eq!(
+        world.one("admin", "SELECT count(*) FROM system.jobs WHERE namespace = 'a' AND table_name = 't'").await,
+        "3"
+    );
     assert_eq!(world.one("admin", "SELECT count(*) FROM system.jobs WHERE users_done > 0").await, "3");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn users_may_not_look_behind_the_scenes() {
     let mut world = world().await;
-    for sql in ["SELECT * FROM system.jobs", "SHOW JOBS", "SHOW STORAGES", "FLUSH TABLE a.t", "FLUSH ALL", "KILL JOB 'x'"] {
+    for sql in
+        ["SELECT * FROM system.jobs", "SHOW JOBS", "SHOW STORAGES", "FLUSH TABLE a.t", "FLUSH ALL", "KILL JOB 'x'"]
+    {
         assert_eq!(world.run("ana", sql).await.unwrap_err().sqlstate, code::INSUFFICIENT_PRIVILEGE, "{sql}");
     }
     let known = world.run("admin", "KILL JOB '018f5e2a-7b3c-7d41-9a52-3f1c8e6b7a90'").await.unwrap_err();
@@ -95,19 +110,34 @@ async fn users_may_not_look_behind_the_scenes() {
     world.flush("a", "t").await;
     let id = world.one("admin", "SELECT job_id FROM system.jobs").await;
     let ended = world.run("admin", &format!("KILL JOB '{id}'")).await.unwrap_err();
-    assert_eq!((ended.sqlstate, ended.message.as_str()), (code::OBJECT_NOT_IN_PREREQUISITE_STATE, "Cannot cancel job in status completed"));
+    assert_eq!(
+        (ended.sqlstate, ended.message.as_str()),
+        (code::OBJECT_NOT_IN_PREREQUISITE_STATE, "Cannot cancel job in status completed")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_information_schema_shows_tables_and_their_own_columns() {
     let mut world = world().await;
     assert_eq!(
-        world.run("ana", "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema = 'a' ORDER BY 2").await.unwrap(),
+        world
+            .run(
+                "ana",
+                "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema = 'a' ORDER BY 2"
+            )
+            .await
+            .unwrap(),
         ["a | s", "a | t"]
     );
     assert_eq!(
         world.run("ana", "SELECT column_name, is_nullable FROM information_schema.columns WHERE table_name = 't' ORDER BY ordinal_position").await.unwrap(),
         ["id | NO", "body | YES"]
     );
-    assert!(world.run("ana", "SELECT 1 FROM information_schema.tables WHERE table_schema = 'system'").await.unwrap().is_empty());
+    assert!(
+        world
+            .run("ana", "SELECT 1 FROM information_schema.tables WHERE table_schema = 'system'")
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }

@@ -62,12 +62,10 @@ impl Builder {
             ColumnType::BigInt => Values::Int64(Int64Builder::with_capacity(rows)),
             ColumnType::Real => Values::Float32(Float32Builder::with_capacity(rows)),
             ColumnType::Double => Values::Float64(Float64Builder::with_capacity(rows)),
-            ColumnType::Decimal { .. } => Values::Decimal(
-                Decimal128Builder::with_capacity(rows).with_data_type(column_type.arrow()),
-            ),
-            ColumnType::Text | ColumnType::Json => {
-                Values::Text(StringBuilder::with_capacity(rows, rows * TEXT_BYTES))
+            ColumnType::Decimal { .. } => {
+                Values::Decimal(Decimal128Builder::with_capacity(rows).with_data_type(column_type.arrow()))
             }
+            ColumnType::Text | ColumnType::Json => Values::Text(StringBuilder::with_capacity(rows, rows * TEXT_BYTES)),
             ColumnType::Bytea => Values::Bytes(BinaryBuilder::with_capacity(rows, rows * TEXT_BYTES)),
             ColumnType::Date => Values::Date(Date32Builder::with_capacity(rows)),
             ColumnType::Time => Values::Time(Time64MicrosecondBuilder::with_capacity(rows)),
@@ -207,8 +205,7 @@ impl Builder {
                 builder.append_value(i32::try_from(value).map_err(|_| Problem::time_range(&value.to_string()))?);
             }
             (Values::Date(builder), given) if dated(given) => builder.append_value(
-                i32::try_from(value.div_euclid(MICROS_PER_DAY))
-                    .map_err(|_| Problem::time_range(&value.to_string()))?,
+                i32::try_from(value.div_euclid(MICROS_PER_DAY)).map_err(|_| Problem::time_range(&value.to_string()))?,
             ),
             (Values::Time(builder), ColumnType::Time) => builder.append_value(value),
             (Values::Time(builder), given) if dated(given) => {

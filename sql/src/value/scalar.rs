@@ -26,9 +26,7 @@ impl Builder {
             S::Float32(Some(value)) => self.push_double(f64::from(*value)),
             S::Float64(Some(value)) => self.push_double(*value),
             S::Decimal128(Some(digits), _, scale) => self.push_number(&decimal(*digits, *scale)),
-            S::Binary(Some(bytes)) | S::LargeBinary(Some(bytes)) | S::BinaryView(Some(bytes)) => {
-                self.push_bytes(bytes)
-            }
+            S::Binary(Some(bytes)) | S::LargeBinary(Some(bytes)) | S::BinaryView(Some(bytes)) => self.push_bytes(bytes),
             S::Date32(Some(days)) => self.push_instant(i64::from(*days), ColumnType::Date),
             S::Time64Microsecond(Some(micros)) => self.push_instant(*micros, ColumnType::Time),
             S::Time64Nanosecond(Some(nanos)) => self.push_instant(nanos / 1000, ColumnType::Time),
@@ -66,7 +64,8 @@ mod tests {
 
     #[test]
     fn decimals_are_written_with_their_point() {
-        for (digits, scale, text) in [(5, 2, "0.05"), (-5, 2, "-0.05"), (1234, 2, "12.34"), (7, 0, "7"), (7, -2, "700")] {
+        for (digits, scale, text) in [(5, 2, "0.05"), (-5, 2, "-0.05"), (1234, 2, "12.34"), (7, 0, "7"), (7, -2, "700")]
+        {
             assert_eq!(decimal(digits, scale), text);
         }
     }

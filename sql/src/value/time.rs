@@ -37,7 +37,9 @@ pub(super) fn time(text: &str) -> Result<i64, Problem> {
 pub(super) fn timestamp(text: &str, column_type: ColumnType) -> Result<i64, Problem> {
     let trimmed = text.trim();
     let text_read = match trimmed.len() {
-        0..=10 => return date(trimmed).map(|days| i64::from(days) * MICROS_PER_DAY).map_err(|_| problem(column_type, text)),
+        0..=10 => {
+            return date(trimmed).map(|days| i64::from(days) * MICROS_PER_DAY).map_err(|_| problem(column_type, text));
+        }
         _ => trimmed,
     };
     if column_type == ColumnType::Timestamp {
@@ -54,9 +56,8 @@ fn local(text: &str) -> Option<NaiveDateTime> {
     let rest = rest.trim();
     let clock = rest.find(['+', '-', 'Z', 'z', ' ']).map_or(rest, |end| &rest[..end]);
     let day = NaiveDate::parse_from_str(day, "%Y-%m-%d").ok()?;
-    let clock = NaiveTime::parse_from_str(clock, "%H:%M:%S%.f")
-        .or_else(|_| NaiveTime::parse_from_str(clock, "%H:%M"))
-        .ok()?;
+    let clock =
+        NaiveTime::parse_from_str(clock, "%H:%M:%S%.f").or_else(|_| NaiveTime::parse_from_str(clock, "%H:%M")).ok()?;
     Some(day.and_time(clock))
 }
 

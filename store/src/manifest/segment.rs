@@ -67,7 +67,7 @@ pub enum Scalar {
     #[serde(rename = "i")]
     Int(i64),
     /// REAL and DOUBLE. Never NaN or infinite: such bounds are left out.
-    #[serde(rename = "f")]
+    #[serde(rename = "f", with = "shortest")]
     Float(f64),
     /// DECIMAL: the digits without the point.
     #[serde(rename = "d", with = "digits")]
@@ -75,6 +75,20 @@ pub enum Scalar {
     /// TEXT and JSON.
     #[serde(rename = "t")]
     Text(String),
+}
+
+/// As text, the shortest that reads back as the same number: a JSON reader may be off by a bit, and then a bound would
+/// be narrower than the values.
+mod shortest {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
 }
 
 /// JSON numbers of 128 bits are not for every reader; text is.

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::PATIENCE;
 
@@ -36,31 +37,32 @@ impl Output {
         self.lines.lock().expect("no holder panics").clone()
     }
 
-    /// Waits for what `find` finds in a line, also in one that was printed before. `None` when the process ended
-    /// without it (`ended` tells), or patience did.
-    pub(crate) async fn find<T>(&self, find: impl Fn(&str) -> Option<T>, ended: impl Future<Output = ()>) -> Option<T> {
+    /// Waits for what `find` finds in a line; each line is looked at once, from the first that was printed. `None` when
+    /// the process ended without it (`ended` tells), or patience did.
+    pub(crate) async fn find<T>(
+        &self,
+        mut find: impl FnMut(&str) -> Option<T>,
+        ended: impl Future<Output = ()>,
+    ) -> Option<T> {
         let mut changed = self.changed.subscribe();
-        let seen = async {
-            let mut looked_at = 0;
-            loop {
-                changed.mark_unchanged();
-                {
-                    let lines = self.lines.lock().expect("no holder panics");
-                    if let Some(found) = lines[looked_at..].iter().find_map(|line| find(line)) {
-                        return Some(found);
-                    }
-                    looked_at = lines.len();
-                }
-                if changed.changed().await.is_err() {
-                    return None;
-                }
+        let mut ended = std::pin::pin!(ended);
+        let mut patience = std::pin::pin!(tokio::time::sleep_until(Instant::now() + PATIENCE));
+        let (mut looked_at, mut more) = (0, true);
+        loop {
+            changed.mark_unchanged();
+            let fresh: Vec<String> = self.lines.lock().expect("no holder panics")[looked_at..].to_vec();
+            looked_at += fresh.len();
+            if let Some(found) = fresh.iter().find_map(|line| find(line)) {
+                return Some(found);
             }
-        };
-        tokio::select! {
-            biased;
-            found = seen => found,
-            () = ended => self.lines().iter().find_map(|line| find(line)),
-            () = patience() => None,
+            if !more {
+                return None;
+            }
+            tokio::select! {
+                _ = changed.changed() => {}
+                () = &mut ended => more = false,
+                () = &mut patience => return None,
+            }
         }
     }
 
@@ -69,8 +71,4 @@ impl Output {
         let lines = self.lines();
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
-}
-
-async fn patience() {
-    let _ = tokio::time::timeout(PATIENCE, std::future::pending::<()>()).await;
 }

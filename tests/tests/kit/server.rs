@@ -230,12 +230,13 @@ impl Server {
     /// Waits until a point was reached more than so many times. Needs [`Plan::trace`].
     pub(crate) async fn reached_more_than(&mut self, point: &str, times: usize) {
         let wanted = format!("{REACHED}{point}");
-        let seen = std::cell::Cell::new(0);
-        let found = self.find(|line| {
-            seen.set(seen.get() + usize::from(line == wanted));
-            (line == wanted && seen.get() > times).then_some(())
-        });
-        let found = found.await;
+        let mut seen = 0;
+        let found = self
+            .find(|line| {
+                seen += usize::from(line == wanted);
+                (seen > times).then_some(())
+            })
+            .await;
         assert!(found.is_some(), "{point} was not reached again; the server said:\n{}", self.output.tail());
     }
 
@@ -278,7 +279,7 @@ impl Server {
         status
     }
 
-    async fn find<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> Option<T> {
+    async fn find<T>(&mut self, find: impl FnMut(&str) -> Option<T>) -> Option<T> {
         let Self { child, output, readers, .. } = self;
         output
             .find(find, async {
