@@ -131,10 +131,10 @@ settings! {
         encoders: usize = count(0).within(0, 1024),
         /// Segments that are on their way to a storage at the same time. Many small users share the waits for the disk.
         uploads_in_flight_max: usize = count(16).within(1, 4096),
-        /// FLUSH INTERVAL of tables that name none. Unset: a table has to name at least one trigger.
-        default_interval: Option<Duration> = unset(time(MINUTE).within(SECOND, 365 * DAY)).example("\"60s\""),
-        /// ROW_THRESHOLD of tables that name none. Unset: a table has to name at least one trigger.
-        default_row_threshold: Option<u64> = unset(count(1).within(1, 1_000_000_000_000)).example("10000"),
+        /// FLUSH INTERVAL of tables that name none; like theirs, less than a day. Unset: a table has to name at least one trigger.
+        default_interval: Option<Duration> = unset(time(MINUTE).within(SECOND, DAY - SECOND)).example("\"60s\""),
+        /// ROW_THRESHOLD of tables that name none; like theirs, less than a million. Unset: a table has to name at least one trigger.
+        default_row_threshold: Option<u64> = unset(count(1).within(1, 999_999)).example("10000"),
         /// After this many users in a row whose writes a storage refused, its remaining users of that flush fail at once.
         users_failed_in_a_row_max: u32 = count(3).within(1, 1_000_000),
     }

@@ -11,6 +11,9 @@ use ebbtide_sql::Database;
 
 use crate::wire::{self, Server};
 
+/// How much of the time for stopping the sessions get; jobs get the rest.
+const SESSIONS_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Why nothing was started.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -83,7 +86,10 @@ impl Running {
     /// No new connections, sessions told, jobs at a checkpoint within `timeout`, everything written and closed.
     pub async fn stop(self, timeout: Duration) {
         let deadline = Instant::now() + timeout;
-        self.server.stop().await;
+        // A statement that does not give its thread back is not waited for; nothing that it did was acknowledged.
+        if tokio::time::timeout(timeout.min(SESSIONS_TIMEOUT), self.server.stop()).await.is_err() {
+            tracing::warn!("a session did not end in time");
+        }
         self.database.close(deadline.saturating_duration_since(Instant::now())).await;
     }
 }

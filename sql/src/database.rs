@@ -241,6 +241,10 @@ async fn flush_everything(inner: &Inner) {
 
 /// What planning a statement starts from, and the memory that all statements share.
 fn planning(options: &Options) -> Result<(SessionState, Arc<dyn MemoryPool>)> {
+    // The first thing that a fresh database needs of its folder.
+    std::fs::create_dir_all(&options.spill_directory).map_err(|error| {
+        Error::internal(format!("making the folder {} for spilled rows: {error}", options.spill_directory.display()))
+    })?;
     let memory: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(options.memory_bytes_max));
     let environment: RuntimeEnv = RuntimeEnvBuilder::new()
         .with_memory_pool(memory.clone())

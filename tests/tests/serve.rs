@@ -70,7 +70,7 @@ async fn readers_that_are_not_ours_read_what_sql_says() {
          CREATE USER TABLE chat.notes ( \
              b BOOLEAN, s SMALLINT, i INT, l BIGINT, r REAL, d DOUBLE, m DECIMAL(12, 2), t TEXT, y BYTEA, \
              day DATE, at TIME, ts TIMESTAMP, tz TIMESTAMPTZ \
-         ) FLUSH INTERVAL 1d",
+         ) FLUSH INTERVAL 86399s",
     )
     .await;
     let ana = server.connect("ana").await;
@@ -139,7 +139,7 @@ async fn what_is_refused_leaves_nothing_behind_and_the_connection_lives_on() {
     let admin = server.connect("admin").await;
     for (sql, sqlstate) in [
         ("CREATE TABLE chat.keyed (id BIGINT PRIMARY KEY) FLUSH INTERVAL 60s", "0A000"),
-        ("CREATE TABLE chat.unflushed (id BIGINT)", "42601"),
+        ("CREATE TABLE chat.unflushed (id BIGINT)", "42P16"),
         ("CREATE TABLE chat.odd (id COLOUR) FLUSH INTERVAL 60s", "42704"),
         ("SELECT * FROM chat.nothing", "42P01"),
         ("SELEC 1", "42601"),

@@ -83,7 +83,10 @@ fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
         .build()
         .map_err(|error| format!("cannot start threads: {error}"))?;
     // The work itself runs on the calling thread; its size is not the workers' concern.
-    runtime.block_on(Box::pin(work))
+    let outcome = runtime.block_on(Box::pin(work));
+    // What still runs by now was given up; a thread of it could keep the process from ending.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// Logs go to standard error, so that standard output stays for answers. `EBBTIDE_LOG=debug` shows more.

@@ -14,7 +14,6 @@ use datafusion::arrow::datatypes::{
     Float64Type, Schema, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, UInt64Type,
 };
 use datafusion::execution::SendableRecordBatchStream;
-use futures::StreamExt;
 use pgwire::api::Type;
 use pgwire::api::portal::Format;
 use pgwire::api::results::{DataRowEncoder, FieldFormat, FieldInfo};
@@ -24,6 +23,7 @@ use pgwire::types::ToSqlText;
 use pgwire::types::format::FormatOptions;
 use postgres_types::{IsNull, ToSql};
 
+use super::batches::Batches;
 use super::errors::{Problem, sqlstate};
 use super::numeric::Numeric;
 use super::{float, temporal};
@@ -95,10 +95,10 @@ fn type_modifier(kind: &DataType) -> i32 {
     }
 }
 
-/// The rows of one result on their way to a client. At most one batch is held.
+/// The rows of one result on their way to a client. A few batches are held, never all of them.
 pub(crate) struct Rows {
     fields: Arc<Vec<FieldInfo>>,
-    batches: SendableRecordBatchStream,
+    batches: Batches,
     current: Option<Batch>,
     encoder: DataRowEncoder,
 }
@@ -113,7 +113,8 @@ impl Rows {
     /// The rows of `batches`, in `format`.
     pub(crate) fn new(batches: SendableRecordBatchStream, format: &Format) -> Result<Self, Problem> {
         let fields = Arc::new(fields(&batches.schema(), format)?);
-        Ok(Self { encoder: DataRowEncoder::new(Arc::clone(&fields)), fields, batches, current: None })
+        let encoder = DataRowEncoder::new(Arc::clone(&fields));
+        Ok(Self { fields, batches: Batches::compute(batches), current: None, encoder })
     }
 
     /// The columns.
@@ -132,15 +133,10 @@ impl Rows {
                 }
                 self.current = None;
             }
-            match self.batches.next().await {
-                None => return Ok(None),
-                Some(Err(error)) => return Err(ebbtide_sql::Error::from(error).into()),
-                Some(Ok(rows)) => {
-                    // Of a dictionary or a column of nothing but nulls the array itself does not know which are null.
-                    let nulls = rows.columns().iter().map(|column| column.logical_nulls()).collect();
-                    self.current = Some(Batch { rows, nulls, next: 0 });
-                }
-            }
+            let Some(rows) = self.batches.next().await? else { return Ok(None) };
+            // Of a dictionary or a column of nothing but nulls the array itself does not know which are null.
+            let nulls = rows.columns().iter().map(|column| column.logical_nulls()).collect();
+            self.current = Some(Batch { rows, nulls, next: 0 });
         }
     }
 }

@@ -14,11 +14,12 @@
 //! | INSERTs sent together are one commit | `unit.rs` |
 //! | what any statement gives, sent | `answer.rs` |
 //! | what ends a statement early | `interrupt.rs`, `cancel.rs` |
-//! | results to bytes | `encode.rs`, `float.rs`, `numeric.rs`, `temporal.rs` |
+//! | results computed, results to bytes | `batches.rs`, `encode.rs`, `float.rs`, `numeric.rs`, `temporal.rs` |
 //! | bytes to parameters | `params.rs` |
 //! | errors with SQLSTATE, position and hint | `errors.rs` |
 
 mod answer;
+mod batches;
 mod cancel;
 mod codec;
 mod connection;

@@ -36,8 +36,9 @@ impl InsertPlan {
         let pending = match &self.source {
             Source::Cells(rows) => self.read_cells(session, rows, &bind(parameters, self.parameters())?)?,
             Source::Query(planned) => {
-                // Only reading is bounded in time: a commit that has begun is waited for.
-                session.in_time(self.read_query(session, planned, parameters)).await?
+                // Only reading is bounded in time: a commit that has begun is waited for. Boxed, so that INSERT … VALUES
+                // does not carry a whole query's state.
+                session.in_time(Box::pin(self.read_query(session, planned, parameters))).await?
             }
         };
         let count = pending.count();

@@ -6,5 +6,4 @@ mod reading;
 mod refusing;
 mod script;
 mod system;
-mod timing;
 mod writing;

@@ -203,7 +203,7 @@ fn the_stored_form_of_a_segment_still_loads() {
                    {"id":2,"name":"price","min":{"d":"-170141183460469231731687303715884105728"},"max":{"d":"1"}},
                    {"id":3,"name":"text","min":{"t":"a"},"max":{"t":"z"},"nulls":1},
                    {"id":4,"name":"seen","min":{"b":false},"max":{"b":true}},
-                   {"id":5,"name":"score","min":{"f":0.5},"max":{"f":1.0}},
+                   {"id":5,"name":"score","min":{"f":"0.5"},"max":{"f":"1"}},
                    {"id":6,"name":"blob"}],
         "job_id":"0192","created_at":1795341600000000}"#;
     let segment: Segment = serde_json::from_str(stored).unwrap();

@@ -22,7 +22,7 @@ pub(crate) async fn create(server: &Server) {
     run(
         &admin,
         "CREATE NAMESPACE chat; \
-         CREATE USER TABLE chat.notes (id BIGINT NOT NULL, body TEXT) FLUSH INTERVAL 1d ROW_THRESHOLD 100000000",
+         CREATE USER TABLE chat.notes (id BIGINT NOT NULL, body TEXT) FLUSH INTERVAL 86399s",
     )
     .await;
 }
