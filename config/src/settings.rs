@@ -121,8 +121,9 @@ settings! {
         memory_bytes_max: usize = bytes(64 * MIB as usize).within(8 * MIB as usize, TIB as usize),
         /// Rows in a row group of a segment.
         row_group_rows_max: usize = count(65_536).within(1, 16_777_216),
-        /// Bytes in a row group, as measured in memory before compression; whichever limit is met first ends it.
-        row_group_bytes_max: usize = bytes(8 * MIB as usize).within(64 * KIB as usize, GIB as usize),
+        /// Encoded bytes in a row group; whichever limit is met first ends it. Each encoder needs twice this and 6 MiB more,
+        /// and together they may take half of memory_bytes_max: with more cores, give more memory or smaller groups.
+        row_group_bytes_max: usize = bytes(4 * MIB as usize).within(64 * KIB as usize, GIB as usize),
         /// Rows in one segment. A user with more gets further parts, each committed by itself.
         segment_rows_max: u64 = count(4_000_000).within(1, 1_000_000_000),
         /// Bytes in one segment, before compression; a user with more gets further parts.

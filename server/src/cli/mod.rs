@@ -19,9 +19,6 @@ use tracing_subscriber::EnvFilter;
 /// What a subcommand ends with: its exit code, or an error for standard error and exit code 1.
 type Outcome = Result<ExitCode, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Bytes of a worker's stack: planning a query recurses deeply, the more so in a build that is not optimized.
-const STACK_BYTES: usize = 8 << 20;
-
 /// Rows in, by SQL; one Parquet file per user and flush out; nothing lost on the way.
 #[derive(Debug, Parser)]
 #[command(name = "ebbtide", version, propagate_version = true)]
@@ -79,7 +76,7 @@ pub fn main_in(env: SharedEnv) -> ExitCode {
 fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .thread_stack_size(STACK_BYTES)
+        .thread_stack_size(crate::wire::STACK_BYTES)
         .build()
         .map_err(|error| format!("cannot start threads: {error}"))?;
     // The work itself runs on the calling thread; its size is not the workers' concern.

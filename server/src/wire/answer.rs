@@ -48,7 +48,7 @@ pub(super) async fn whole(
     outcome: Outcome,
 ) -> Result<(), Ended> {
     let Outcome::Rows { stream, .. } = outcome else { return rowless(connection, interrupt, verb, outcome).await };
-    let mut result = Rows::new(stream, &Format::UnifiedText)?;
+    let mut result = Rows::new(stream, &Format::UnifiedText, connection.threads())?;
     connection.say(description(result.fields())).await?;
     let sent = match rows(connection, interrupt, &mut result, u64::MAX).await? {
         Sent::All(sent) => sent,

@@ -1,11 +1,9 @@
-//! A result being computed, in a task of its own.
-//!
-//! Some operators work for long without giving their thread back. Polled by the connection itself, such a result
-//! would keep it from hearing a cancel request or the end of the server.
+//! A result being computed, in a task of its own on the threads for that; see [`super::compute`].
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -22,9 +20,9 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    pub(super) fn compute(mut stream: SendableRecordBatchStream) -> Self {
+    pub(super) fn compute(mut stream: SendableRecordBatchStream, threads: &Handle) -> Self {
         let (finished, waiting) = mpsc::channel(WAITING_MAX);
-        let computation = tokio::spawn(async move {
+        let computation = threads.spawn(async move {
             while let Some(batch) = stream.next().await {
                 let batch = batch.map_err(|error| Problem::from(ebbtide_sql::Error::from(error)));
                 if finished.send(batch).await.is_err() {
@@ -66,7 +64,7 @@ mod tests {
     async fn a_computation_that_breaks_down_is_an_error_and_not_the_end() {
         let schema = Arc::new(Schema::empty());
         let broken = stream::once(async { panic!("a fault in an operator") });
-        let mut batches = Batches::compute(Box::pin(RecordBatchStreamAdapter::new(schema, broken)));
+        let mut batches = Batches::compute(Box::pin(RecordBatchStreamAdapter::new(schema, broken)), &Handle::current());
         assert_eq!(batches.next().await.expect_err("no silent end").sqlstate, "XX000");
     }
 
@@ -81,7 +79,7 @@ mod tests {
             held.recv().expect("the test lets it go");
             Ok(RecordBatch::new_empty(Arc::new(Schema::empty())))
         });
-        let mut batches = Batches::compute(Box::pin(RecordBatchStreamAdapter::new(schema, hog)));
+        let mut batches = Batches::compute(Box::pin(RecordBatchStreamAdapter::new(schema, hog)), &Handle::current());
         running.await.expect("it begins");
         assert!(batches.next().now_or_never().is_none(), "nothing is there, and waiting does not block");
         release.send(()).expect("it still waits");

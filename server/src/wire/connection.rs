@@ -10,7 +10,9 @@ use futures::{FutureExt, SinkExt, StreamExt};
 use pgwire::messages::response::{ErrorResponse, ReadyForQuery, TransactionStatus};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio_util::codec::Framed;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::cancel::Entry;
 use super::codec::{Codec, Incoming};
@@ -33,7 +35,7 @@ const SEND_BYTES: usize = 64 << 10;
 /// A client's session, its socket, and what it has prepared.
 pub(super) struct Connection {
     pub(super) socket: Socket,
-    pub(super) session: Session,
+    pub(super) session: Arc<Session>,
     pub(super) named: Named,
     pub(super) unit: Unit,
     /// A statement ran that may have changed settings which the client is to hear of.
@@ -73,7 +75,7 @@ pub(super) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
             .hint(format!("There may be {limit} connections; close some, or raise server.connections_max."));
         return goodbye(&mut socket, problem.into()).await;
     };
-    let session = shared.database.session(greeting.identity.clone());
+    let session = Arc::new(shared.database.session(greeting.identity.clone()));
     let mut reported = Reported::default();
     let entry = match startup::welcome(&mut socket, &greeting, &session, &mut reported, &shared.sessions).await {
         Ok(entry) => entry,
@@ -172,15 +174,28 @@ impl Connection {
         Interrupt::new(self.entry.begin(), self.shared.stop.clone())
     }
 
+    /// The threads that statements run on.
+    pub(super) fn threads(&self) -> &Handle {
+        self.shared.compute.handle()
+    }
+
     /// Runs a statement up to its outcome. One that writes is not interrupted: it would be unknown whether it did.
     pub(super) async fn execute(
         &mut self,
         interrupt: &Interrupt,
-        prepared: &Prepared,
+        prepared: &Arc<Prepared>,
         values: Vec<ScalarValue>,
     ) -> Result<Outcome, Ended> {
-        let execution = self.session.execute(prepared, values);
-        if prepared.writes() { Ok(execution.await?) } else { interrupt.guard(execution).await }
+        let (session, statement) = (Arc::clone(&self.session), Arc::clone(prepared));
+        let execution = self.threads().spawn(async move { session.execute(&statement, values).await });
+        let execution = async {
+            let outcome = AbortOnDropHandle::new(execution).await.map_err(|error| {
+                tracing::error!(%error, "a statement broke down");
+                Problem::fatal(sqlstate::INTERNAL_ERROR, "a fault of the server; its log has more")
+            })?;
+            Ok::<_, Ended>(outcome?)
+        };
+        if prepared.writes() { execution.await } else { interrupt.guard(execution).await }
     }
 
     /// An error that the connection survives.

@@ -22,6 +22,7 @@ use pgwire::messages::data::DataRow;
 use pgwire::types::ToSqlText;
 use pgwire::types::format::FormatOptions;
 use postgres_types::{IsNull, ToSql};
+use tokio::runtime::Handle;
 
 use super::batches::Batches;
 use super::errors::{Problem, sqlstate};
@@ -111,10 +112,10 @@ struct Batch {
 
 impl Rows {
     /// The rows of `batches`, in `format`.
-    pub(crate) fn new(batches: SendableRecordBatchStream, format: &Format) -> Result<Self, Problem> {
+    pub(crate) fn new(batches: SendableRecordBatchStream, format: &Format, threads: &Handle) -> Result<Self, Problem> {
         let fields = Arc::new(fields(&batches.schema(), format)?);
         let encoder = DataRowEncoder::new(Arc::clone(&fields));
-        Ok(Self { fields, batches: Batches::compute(batches), current: None, encoder })
+        Ok(Self { fields, batches: Batches::compute(batches, threads), current: None, encoder })
     }
 
     /// The columns.

@@ -75,7 +75,7 @@ fn no_portal(name: &str) -> Problem {
 /// A statement that was parsed; without `prepared` it is the empty one.
 struct Statement {
     verb: &'static str,
-    prepared: Option<Prepared>,
+    prepared: Option<Arc<Prepared>>,
     parameters: Vec<Type>,
 }
 
@@ -126,7 +126,7 @@ pub(super) async fn parse(connection: &mut Connection, message: Parse) -> Result
             let parameters = wanted
                 .map(|(index, wanted)| params::pg_type(declared.get(index).and_then(Option::as_ref), wanted))
                 .collect::<Result<_, _>>()?;
-            Statement { verb, prepared: Some(prepared), parameters }
+            Statement { verb, prepared: Some(Arc::new(prepared)), parameters }
         }
     };
     connection.named.statements.insert(name, Arc::new(statement));
@@ -151,7 +151,8 @@ pub(super) async fn bind(connection: &mut Connection, message: &Bind) -> Result<
     let statement = connection.named.statement(message.statement_name.as_deref().unwrap_or_default())?;
     let values = values(message, &statement)?;
     let codes = &message.result_column_format_codes;
-    let columns = statement.prepared.as_ref().and_then(Prepared::schema).map_or(0, |schema| schema.fields().len());
+    let columns =
+        statement.prepared.as_ref().and_then(|prepared| prepared.schema()).map_or(0, |schema| schema.fields().len());
     // One that names a format per column of a statement without columns means nothing by it.
     let format = if columns == 0 { Format::UnifiedText } else { format(codes, columns, "result columns")? };
     let portal = Portal { statement, values, format, progress: Progress::New };
@@ -210,7 +211,7 @@ pub(super) async fn describe(connection: &mut Connection, message: &Describe) ->
         }
         other => return Err(Problem::protocol(format!("cannot describe a thing of kind {other}")).into()),
     };
-    let description = match statement.prepared.as_ref().and_then(Prepared::schema) {
+    let description = match statement.prepared.as_ref().and_then(|prepared| prepared.schema()) {
         Some(schema) => answer::description(&encode::fields(&schema, &format)?),
         None => PgWireBackendMessage::NoData(NoData::new()),
     };
@@ -238,7 +239,9 @@ pub(super) async fn execute(connection: &mut Connection, message: &Execute) -> R
             // Up to the Sync others may follow. Whether they have come already is chance, so it cannot matter.
             connection.next_of_unit(portal.statement.verb, true).await?;
             match connection.execute(&interrupt, prepared, values).await? {
-                ebbtide_sql::Outcome::Rows { stream, .. } => Box::new(Rows::new(stream, &portal.format)?),
+                ebbtide_sql::Outcome::Rows { stream, .. } => {
+                    Box::new(Rows::new(stream, &portal.format, connection.threads())?)
+                }
                 outcome => return answer::rowless(connection, &interrupt, portal.statement.verb, outcome).await,
             }
         }

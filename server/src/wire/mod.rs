@@ -13,6 +13,7 @@
 //! | COPY … FROM STDIN | `copy.rs` |
 //! | INSERTs sent together are one commit | `unit.rs` |
 //! | what any statement gives, sent | `answer.rs` |
+//! | threads that statements run on | `compute.rs` |
 //! | what ends a statement early | `interrupt.rs`, `cancel.rs` |
 //! | results computed, results to bytes | `batches.rs`, `encode.rs`, `float.rs`, `numeric.rs`, `temporal.rs` |
 //! | bytes to parameters | `params.rs` |
@@ -22,6 +23,7 @@ mod answer;
 mod batches;
 mod cancel;
 mod codec;
+mod compute;
 mod connection;
 mod copy;
 mod encode;
@@ -50,8 +52,10 @@ use tokio_util::task::TaskTracker;
 
 use cancel::Registry;
 use codec::Codec;
+use compute::Compute;
 use errors::Problem;
 
+pub(crate) use compute::STACK_BYTES;
 pub use startup::{SERVICE_NAME, check_loopback};
 
 /// Connections beyond the limit that may be open at once, to be told so or to bring a cancel request.
@@ -89,6 +93,9 @@ pub enum Error {
         /// The address that was asked for.
         listen: SocketAddr,
     },
+    /// The threads that statements run on could not be started.
+    #[error("cannot start threads: {0}")]
+    Threads(std::io::Error),
     /// The operating system refused.
     #[error("cannot listen on {listen}: {source}. Is another server running there? Port 0 takes a free one")]
     Bind {
@@ -106,6 +113,7 @@ struct Shared {
     sessions: Arc<Registry>,
     places: Arc<Semaphore>,
     stop: CancellationToken,
+    compute: Compute,
 }
 
 /// A listener that takes connections until it is stopped.
@@ -132,6 +140,7 @@ impl Server {
             sessions: Registry::new(),
             places: Arc::new(Semaphore::new(options.connections_max)),
             stop: stop.clone(),
+            compute: Compute::start().map_err(Error::Threads)?,
             options,
         });
         let server = Self { address, stop, connections };

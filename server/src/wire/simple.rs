@@ -2,6 +2,8 @@
 //!
 //! INSERTs that follow each other in it are one commit. Other statements stand once they are done, whatever follows.
 
+use std::sync::Arc;
+
 use ebbtide_sql::Statement;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::response::EmptyQueryResponse;
@@ -31,6 +33,6 @@ async fn run(connection: &mut Connection, interrupt: &Interrupt, statement: Stat
     let verb = statement.verb();
     // Boxed: planning has much state, and every caller up to the task would carry room for it.
     let prepared = interrupt.guard(Box::pin(connection.session.prepare(statement, &[]))).await?;
-    let outcome = connection.execute(interrupt, &prepared, Vec::new()).await?;
+    let outcome = connection.execute(interrupt, &Arc::new(prepared), Vec::new()).await?;
     answer::whole(connection, interrupt, verb, outcome).await
 }

@@ -25,6 +25,9 @@ const BATCH_ROWS_MAX: usize = 8192;
 /// Bytes decoded at a time.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 
+/// What a finished file costs in memory beside its bytes: its statistics, its task, its place in a commit.
+const FILE_BYTES: usize = 16 << 10;
+
 pub(super) struct Encoder {
     shared: Arc<Shared>,
     /// Schema and writer properties, made once for all files of this flush.
@@ -115,7 +118,7 @@ impl Encoder {
             encoded.watermark_after = if more { encoded.to_seq } else { shared.cut.seq };
             before = before.at(encoded.watermark_after);
             let (done, later) = oneshot::channel();
-            let held = shared.runtime.block_on(upload::reserve(self.shared.clone(), content.bytes_held()));
+            let held = shared.runtime.block_on(upload::reserve(self.shared.clone(), content.bytes_held() + FILE_BYTES));
             let sending = Sending { place: place.clone(), turn: turn.clone(), number, encoded, content, last: !more };
             let sent = sending.send(self.shared.clone(), earlier.take(), done);
             shared.runtime.spawn(async move {

@@ -40,7 +40,7 @@ impl Default for Options {
         Self {
             memory_bytes_max: 64 << 20,
             row_group_rows_max: 65_536,
-            row_group_bytes_max: 8 << 20,
+            row_group_bytes_max: 4 << 20,
             segment_rows_max: 4_000_000,
             segment_bytes_max: 256 << 20,
             encoders: 0,
@@ -54,6 +54,9 @@ impl Default for Options {
         }
     }
 }
+
+/// What an encoder works with beside its row group: pages and dictionaries of a few columns, a batch of rows.
+const ENCODER_BYTES: usize = 6 << 20;
 
 /// The options with the permits that enforce them.
 #[derive(Debug)]
@@ -69,12 +72,15 @@ pub struct Resources {
 impl Resources {
     /// The permits for `options`.
     pub fn new(options: Options) -> Self {
-        let encoders = match options.encoders {
+        let wanted = match options.encoders {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
         };
-        // Each encoder may hold a row group as Arrow data and as pages; the rest is for finished bytes.
-        let encoding = 2 * encoders * options.row_group_bytes_max;
+        // Each encoder may hold a row group as pages, the same on its way out, and what its columns work with. No more
+        // of them than leave half of the budget for bytes that wait for their storage.
+        let encoder_bytes = 2 * options.row_group_bytes_max + ENCODER_BYTES;
+        let encoders = wanted.min(options.memory_bytes_max / 2 / encoder_bytes).max(1);
+        let encoding = encoders * encoder_bytes;
         let finished = options.memory_bytes_max.saturating_sub(encoding).max(2 * options.row_group_bytes_max);
         let memory_kib_max = (finished >> 10).min(Semaphore::MAX_PERMITS);
         Self {
@@ -89,7 +95,7 @@ impl Resources {
     /// Bytes held at this moment: what encoders may hold, and what waits to be written.
     pub(super) fn memory_reserved(&self) -> u64 {
         let waiting = self.memory_kib_max.saturating_sub(self.memory_kib.available_permits()) << 10;
-        (2 * self.encoders * self.options.row_group_bytes_max + waiting) as u64
+        (self.encoders * (2 * self.options.row_group_bytes_max + ENCODER_BYTES) + waiting) as u64
     }
 
     /// The options these permits enforce.

@@ -23,7 +23,7 @@ fn stream(columns: Vec<(&str, ArrayRef)>) -> SendableRecordBatchStream {
 
 /// The cells of every row, as sent.
 async fn sent(columns: Vec<(&str, ArrayRef)>, format: Format) -> Vec<Vec<Option<Vec<u8>>>> {
-    let mut rows = Rows::new(stream(columns), &format).expect("known types");
+    let mut rows = Rows::new(stream(columns), &format, &Handle::current()).expect("known types");
     let mut all = Vec::new();
     while let Some(row) = rows.next().await.expect("values that can be sent") {
         let mut data: &[u8] = &row.data;
