@@ -9,4 +9,5 @@ mod kit_holds; // the kit sees the mistakes that it is there to see
 mod matrix; // a crash at every point of a flush, by kill -9 and by power cut
 mod planted; // known bugs, planted, are caught
 mod powercut; // the power cut takes what was not synced, and nothing else
+mod reads; // counts and joins while flushes run
 mod serve; // the server as a person meets it: rows in, files out, killed in between
