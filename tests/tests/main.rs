@@ -3,6 +3,7 @@
 mod kit; // a server as a child process, and what tests do to it
 
 mod architecture; // who may depend on whom
+mod clients; // sqlx and psycopg
 mod engine_powercut; // the engine alone: synced is there, and no hole
 mod hygiene; // what must not be written anywhere
 mod kit_holds; // the kit sees the mistakes that it is there to see
