@@ -47,7 +47,11 @@ async fn sqlx_prepares_binds_and_reads_in_binary() {
     }
 
     let mut transaction = ana.begin().await.expect("BEGIN");
-    sqlx::query("INSERT INTO life.events (id) VALUES ($1)").bind(99i64).execute(&mut *transaction).await.expect("a row");
+    sqlx::query("INSERT INTO life.events (id) VALUES ($1)")
+        .bind(99i64)
+        .execute(&mut *transaction)
+        .await
+        .expect("a row");
     transaction.rollback().await.expect("ROLLBACK");
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM life.events").fetch_one(&mut ana).await.expect("a count");
     assert_eq!(left, 50, "what was rolled back is not there");
@@ -59,9 +63,8 @@ async fn psycopg_binds_copies_and_rolls_back() {
     let server = place.start().await;
     run(&server.connect("admin").await, CREATE).await;
     let port = server.address().port().to_string();
-    let told = tokio::task::spawn_blocking(move || python::read("psycopg_client.py", [port]))
-        .await
-        .expect("the script ends");
+    let told =
+        tokio::task::spawn_blocking(move || python::read("psycopg_client.py", [port])).await.expect("the script ends");
     assert_eq!(
         told,
         json!({

@@ -47,11 +47,7 @@ async fn no_number_drops_doubles_or_disagrees_with_itself_while_flushes_run() {
     let writers = Writers::start(&server, &ledger, 0);
     let stop = Arc::new(AtomicBool::new(false));
     let readers = [
-        tokio::spawn(only_grows(
-            server.connect("admin").await,
-            "SELECT count(*) FROM chat.notes",
-            stop.clone(),
-        )),
+        tokio::spawn(only_grows(server.connect("admin").await, "SELECT count(*) FROM chat.notes", stop.clone())),
         tokio::spawn(only_grows(
             server.connect(notes::USERS[0]).await,
             "SELECT count(id) FROM chat.notes",
