@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The runner moves every arrow. Each state is a file; each transition consumes the state it leaves, and a
-//! [`Deleting`](deleting::Deleting) can only be got from a [`Writing`](writing::Writing) that has no user left,
+//! `Deleting` can only be got from a `Writing` that has no user left,
 //! so deleting before writing cannot be written down.
 
 mod deleting; // hot rows at or below the watermarks go
