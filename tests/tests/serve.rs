@@ -2,34 +2,40 @@
 
 use std::sync::Arc;
 
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
 use crate::kit::ledger::Ledger;
 use crate::kit::notes::{self, Writers};
 use crate::kit::rows::{assert_same, refused, rows, run, value};
 use crate::kit::{Place, Plan, python};
 
+/// Kills come while rows go in and flushes run, and while the flush of the life before is taken up again. The moment is
+/// counted in acknowledged rows, so that a slow machine dies under load too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn acknowledged_rows_survive_kills_under_load() {
-    const KILLS: i64 = 4;
+async fn acknowledged_rows_survive_fifty_kills_at_random_moments() {
+    const KILLS: i64 = 50;
     let place = Place::new();
+    place.settings("[flush]\nsegment_rows_max = 100\nrow_group_rows_max = 32\n");
     let ledger = Arc::new(Ledger::new());
-    let server = place.start().await;
+    let mut server = place.start().await;
     notes::create(&server).await;
-    let mut server = server;
+    let mut moments = StdRng::seed_from_u64(20_261_122);
     for round in 0..KILLS {
         let writers = Writers::start(&server, &ledger, round * 1_000_000);
         let admin = server.connect("admin").await;
-        // Writers go on; the kill comes while they do and while a flush runs.
-        let goal = ledger.acknowledged_count() + 300;
+        let goal = ledger.acknowledged_count() + moments.random_range(1..150);
         while ledger.acknowledged_count() < goal {
-            run(&admin, "SELECT count(*) FROM chat.notes").await;
+            run(&admin, "FLUSH TABLE chat.notes").await;
         }
-        run(&admin, "FLUSH TABLE chat.notes").await;
         server.kill().await;
         writers.stop().await;
         server = place.start_with(&Plan::default().trace()).await;
-        let admin = server.connect("admin").await;
-        assert_eq!(notes::flush(&mut server, &admin).await, "completed");
-        notes::check(&place, &server, &ledger, &format!("after kill {round}")).await;
+        if round % 10 == 9 {
+            let admin = server.connect("admin").await;
+            assert_eq!(notes::flush(&mut server, &admin).await, "completed");
+            notes::check(&place, &server, &ledger, &format!("after kill {round}")).await;
+        }
     }
 }
 
