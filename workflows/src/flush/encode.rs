@@ -4,7 +4,7 @@
 //! whole by a task of its own, so that the thread is at the next user while this one waits for the disk; a large one
 //! streams row group by row group.
 
-use super::pipeline::{Event, Part, Shared, Turn};
+use super::pipeline::{Event, Part, Shared, panicked};
 use super::records::Failure;
 use super::retry;
 use super::upload::{self, Place};
@@ -15,8 +15,9 @@ use ebbtide_runtime::StepError;
 use ebbtide_store::cold::{self, segment};
 use ebbtide_store::manifest::Watermark;
 use ebbtide_store::{Segment, UserId, hot, manifest, path};
-use futures::TryStreamExt;
+use futures::{FutureExt, TryStreamExt};
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -34,7 +35,7 @@ pub(super) struct Encoder {
     layout: Arc<segment::Layout>,
 }
 
-/// Why a turn produced nothing more: the user's own trouble, or everybody's.
+/// Why a user's turn produced nothing more: the user's own trouble, or everybody's.
 enum Trouble {
     User(String),
     All(StepError),
@@ -70,14 +71,14 @@ impl Encoder {
     }
 
     /// Encodes all that the user has up to the cut. The user's own trouble ends his turn; an error ends the pipeline.
-    pub(super) fn encode(&self, turn: Turn) -> Result<(), StepError> {
-        self.shared.progress.set_subject(turn.user.as_str());
+    pub(super) fn encode(&self, user: UserId) -> Result<(), StepError> {
+        self.shared.progress.set_subject(user.as_str());
         let shared = self.shared.clone();
-        match shared.progress.charge(|| self.parts(&turn)) {
+        match shared.progress.charge(|| self.parts(&user)) {
             Ok(()) => Ok(()),
             Err(Trouble::All(error)) => Err(error),
             Err(Trouble::User(reason)) => {
-                self.send(Event::Failed(turn, reason));
+                self.send(Event::Failed(user, reason));
                 Ok(())
             }
         }
@@ -85,66 +86,98 @@ impl Encoder {
 
     /// Part by part. Each reads the hot rows anew from where the part before ended, so that no snapshot of the engine
     /// is held for long.
-    fn parts(&self, turn: &Turn) -> Result<(), Trouble> {
+    fn parts(&self, user: &UserId) -> Result<(), Trouble> {
         let shared = &*self.shared;
         let snapshot = shared.engine.snapshot();
-        let watermark =
-            manifest::watermark(&*snapshot, shared.table.id, &turn.user).map_err(retry("reading a watermark"))?;
+        let watermark = manifest::watermark(&*snapshot, shared.table.id, user).map_err(retry("reading a watermark"))?;
         if watermark.seq >= shared.cut.seq {
-            self.send(Event::Done(turn.clone()));
+            self.send(Event::Done);
             return Ok(());
         }
-        let failed_before = Failure::read(&*snapshot, shared.table.id, &turn.user)
-            .map_err(retry("reading a user's failures"))?
-            .is_some();
-        let place = self.place(&snapshot, &turn.user)?;
+        let failed_before =
+            Failure::read(&*snapshot, shared.table.id, user).map_err(retry("reading a user's failures"))?.is_some();
+        let place = self.place(&snapshot, user)?;
         drop(snapshot);
         shared.health.check(&place.storage).map_err(Trouble::User)?;
         if shared.epoch > 1 {
-            self.remove_leftovers(&place, &turn.user)?;
+            self.remove_leftovers(&place, user)?;
         }
 
         let mut before = watermark;
-        let mut earlier = None;
-        let mut number = 1;
+        // Tells when the part before this one was announced; broken when it failed.
+        let mut earlier: Option<oneshot::Receiver<()>> = None;
+        let mut number = 0;
         loop {
-            let Some((mut encoded, content, more)) = self.part(turn, &place, number, &before)? else {
-                // The index named a user whose rows are all above the cut, or moved already.
-                self.send(Event::Done(turn.clone()));
-                return Ok(());
+            number += 1;
+            if let Some(announced) = &mut earlier {
+                match announced.try_recv() {
+                    Ok(()) => earlier = None,
+                    Err(oneshot::error::TryRecvError::Empty) => {}
+                    // It failed and said so: what comes after it would never be handed over.
+                    Err(oneshot::error::TryRecvError::Closed) => return Ok(()),
+                }
+            }
+            let (mut encoded, content, more) = match self.part(user, &place, number, &before) {
+                Ok(Some(part)) => part,
+                Ok(None) => {
+                    // The index named a user whose rows are all above the cut, or moved already.
+                    self.send(Event::Done);
+                    return Ok(());
+                }
+                Err(Trouble::User(reason)) if earlier.is_some() => {
+                    self.fail_after(earlier, user, reason);
+                    return Ok(());
+                }
+                Err(trouble) => return Err(trouble),
             };
             encoded.failed_before = failed_before;
             // The last part covers whatever has no rows up to the cut.
             encoded.watermark_after = if more { encoded.to_seq } else { shared.cut.seq };
             before = before.at(encoded.watermark_after);
             let (done, later) = oneshot::channel();
-            let held = shared.runtime.block_on(upload::reserve(self.shared.clone(), content.bytes_held() + FILE_BYTES));
-            let sending = Sending { place: place.clone(), turn: turn.clone(), number, encoded, content, last: !more };
-            let sent = sending.send(self.shared.clone(), earlier.take(), done);
-            shared.runtime.spawn(async move {
-                sent.await;
+            let held = upload::reserve(self.shared.clone(), content.bytes_held() + FILE_BYTES);
+            let held = shared.runtime.block_on(held);
+            let sending = Sending { place: place.clone(), user: user.clone(), number, encoded, content, last: !more };
+            let sent = sending.send(self.shared.clone(), earlier.replace(later), done);
+            let shared = self.shared.clone();
+            self.shared.runtime.spawn(async move {
+                if AssertUnwindSafe(sent).catch_unwind().await.is_err() {
+                    let _ = shared.events.send(Event::Broken(panicked("an upload"))).await;
+                }
                 drop(held);
             });
             if !more {
                 return Ok(());
             }
-            earlier = Some(later);
-            number += 1;
         }
+    }
+
+    /// The user fails once, after his earlier parts are announced; if one of those failed, that was it.
+    fn fail_after(&self, earlier: Option<oneshot::Receiver<()>>, user: &UserId, reason: String) {
+        let (shared, user) = (self.shared.clone(), user.clone());
+        self.shared.runtime.spawn(async move {
+            let announced = match earlier {
+                Some(earlier) => earlier.await.is_ok(),
+                None => true,
+            };
+            if announced {
+                let _ = shared.events.send(Event::Failed(user, reason)).await;
+            }
+        });
     }
 
     /// Encodes rows from above `before` until the part is full or the user ends: the part, its bytes, and whether the
     /// user has more rows up to the cut. None if there are no rows.
     fn part(
         &self,
-        turn: &Turn,
+        user: &UserId,
         place: &Place,
         number: u32,
         before: &Watermark,
     ) -> Result<Option<(Encoded, Content, bool)>, Trouble> {
         let mut tried = 0;
         loop {
-            let failed = match self.try_part(turn, place, number, tried, before) {
+            let failed = match self.try_part(user, place, number, tried, before) {
                 Err(Trouble::User(reason)) => reason,
                 done => return done,
             };
@@ -159,7 +192,7 @@ impl Encoder {
 
     fn try_part(
         &self,
-        turn: &Turn,
+        user: &UserId,
         place: &Place,
         number: u32,
         tried: u32,
@@ -169,8 +202,8 @@ impl Encoder {
         let options = shared.resources.options();
         let snapshot = shared.engine.snapshot();
         let table = shared.table.clone();
-        let mut scan = hot::scan(snapshot, table, &turn.user, before.seq, shared.cut.seq, None)
-            .map_err(retry("scanning hot rows"))?;
+        let mut scan =
+            hot::scan(snapshot, table, user, before.seq, shared.cut.seq, None).map_err(retry("scanning hot rows"))?;
         let Some(mut read) = next(&mut scan, options.row_group_rows_max)? else { return Ok(None) };
 
         let mut writer = segment::Writer::new(&self.layout);
@@ -189,8 +222,8 @@ impl Encoder {
                 None => break (totals, false),
             }
         };
-        let user = (!turn.user.is_shared()).then(|| turn.user.as_str());
-        let finished = writer.finish(user, &shared.job_id)?;
+        let owner = (!user.is_shared()).then(|| user.as_str());
+        let finished = writer.finish(owner, &shared.job_id)?;
         content.extend(shared, place, number, tried, finished.rest, options.row_group_bytes_max)?;
         debug_assert_eq!(finished.rows, totals.rows, "every row that was read is in the file");
         debug_assert_eq!(finished.to_seq, totals.last_seq, "and the last one is its last");
@@ -291,7 +324,7 @@ impl Content {
 /// A part on its way to its storage.
 struct Sending {
     place: Place,
-    turn: Turn,
+    user: UserId,
     number: u32,
     encoded: Encoded,
     content: Content,
@@ -301,7 +334,7 @@ struct Sending {
 impl Sending {
     /// Makes the part durable and announces it, after the part before it: a user's watermark rises in order.
     async fn send(self, shared: Arc<Shared>, earlier: Option<oneshot::Receiver<()>>, done: oneshot::Sender<()>) {
-        let Self { place, turn, number, encoded, content, last } = self;
+        let Self { place, user, number, encoded, content, last } = self;
         let stored = match content {
             Content::Whole(bytes) => upload::put(&shared, &place, number, bytes.freeze()).await,
             Content::Streaming { path, upload } => upload.finish().await.map(|stored| (path, stored)),
@@ -319,7 +352,7 @@ impl Sending {
         let (path, stored) = match stored {
             Ok(stored) => stored,
             Err(error) => {
-                let _ = shared.events.send(Event::Failed(turn, error.to_string())).await;
+                let _ = shared.events.send(Event::Failed(user, error.to_string())).await;
                 return;
             }
         };
@@ -328,7 +361,7 @@ impl Sending {
         let part = Part {
             segment: Segment {
                 table_id: shared.table.id,
-                user: turn.user.clone(),
+                user: user.clone(),
                 from_seq: encoded.from_seq,
                 to_seq: encoded.to_seq,
                 rows: encoded.rows,
@@ -348,7 +381,7 @@ impl Sending {
             failed_before: encoded.failed_before,
         };
         match shared.events.send(Event::Part(Box::new(part))).await {
-            Ok(()) if last => drop(shared.events.send(Event::Done(turn)).await),
+            Ok(()) if last => drop(shared.events.send(Event::Done).await),
             Ok(()) => drop(done.send(())),
             Err(mpsc::error::SendError(event)) => event.discard().await,
         }

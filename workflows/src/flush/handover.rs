@@ -10,7 +10,7 @@
 //! when their turn comes. Die after 2: rows at or below the watermark that readers already ignore.
 
 use super::{
-    Totals, Work, deleting,
+    Options, Totals, Work, deleting,
     pipeline::{Failed, Part},
     records::Failure,
     retry,
@@ -18,7 +18,6 @@ use super::{
 use ebbtide_runtime::{Step, StepError};
 use ebbtide_store::{Segment, UserId, manifest};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// Adds to the step's commit what hands these parts over. Parts of one user come in seq order.
 pub(super) fn parts(work: &Work, parts: Vec<Part>, totals: &mut Totals, cx: &mut Step) {
@@ -53,32 +52,31 @@ pub(super) fn parts(work: &Work, parts: Vec<Part>, totals: &mut Totals, cx: &mut
     }
 }
 
-/// Adds a record of each user whose write failed; his rows stay hot.
+/// Adds a record of each user whose write failed; his rows stay hot. Gives the time when the first of them may be tried
+/// again.
 pub(super) fn failures(
     work: &Work,
     failed: Vec<Failed>,
-    backoff_min: Duration,
-    backoff_max: Duration,
+    options: &Options,
     totals: &mut Totals,
     cx: &mut Step,
-) -> Result<(), StepError> {
+) -> Result<Option<i64>, StepError> {
     let snapshot = cx.engine().snapshot();
+    let mut first_retry_at = None;
     for Failed { user, reason } in failed {
         let before = Failure::read(&*snapshot, work.table_id, &user)
             .map_err(retry("reading a user's failures"))?
             .map_or(0, |failure| failure.failures);
-        let backoff = backoff_min.saturating_mul(1 << before.min(20)).min(backoff_max);
+        let backoff = options.failed_user_backoff_min.saturating_mul(1 << before.min(20));
+        let backoff = backoff.min(options.failed_user_backoff_max);
+        let retry_at = cx.env().now().saturating_add(i64::try_from(backoff.as_micros()).unwrap_or(i64::MAX));
         tracing::warn!(job_id = %cx.job_id(), user = %user, reason, "a user's rows stay hot");
-        let failure = Failure {
-            job_id: cx.job_id().to_string(),
-            reason,
-            failures: before.saturating_add(1),
-            retry_at: cx.env().now().saturating_add(backoff.as_micros() as i64),
-        };
+        let failure = Failure { job_id: cx.job_id().to_string(), reason, failures: before.saturating_add(1), retry_at };
         cx.write(failure.write(work.table_id, &user));
         totals.users_failed += 1;
+        first_retry_at = first_retry_at.into_iter().chain([retry_at]).min();
     }
-    Ok(())
+    Ok(first_retry_at)
 }
 
 /// Only when a test plants it: hot rows go before the commit that names their segments.

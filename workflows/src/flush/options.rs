@@ -1,6 +1,8 @@
 //! Bounds of a flush. One set for the process: all flushes that run at once share them.
 
-use std::sync::Arc;
+use ebbtide_runtime::JobId;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -58,6 +60,9 @@ impl Default for Options {
 /// What an encoder works with beside its row group: pages and dictionaries of a few columns, a batch of rows.
 const ENCODER_BYTES: usize = 6 << 20;
 
+/// Far more than flushes run at once.
+const CLAIMS_REMEMBERED_MAX: usize = 1024;
+
 /// The options with the permits that enforce them.
 #[derive(Debug)]
 pub struct Resources {
@@ -67,6 +72,8 @@ pub struct Resources {
     pub(super) memory_kib: Arc<Semaphore>,
     memory_kib_max: usize,
     pub(super) uploads: Semaphore,
+    /// The claims that started a pipeline lately, and how many each started.
+    started: Mutex<VecDeque<(JobId, u64, u32)>>,
 }
 
 impl Resources {
@@ -88,8 +95,29 @@ impl Resources {
             memory_kib: Arc::new(Semaphore::new(memory_kib_max)),
             memory_kib_max,
             uploads: Semaphore::new(options.uploads_in_flight_max.max(1)),
+            started: Mutex::default(),
             options,
         }
+    }
+
+    /// How many tries of a file's name the earlier pipelines of this claim may have used up. A claim has more than one
+    /// pipeline when what it read was changed meanwhile.
+    pub(super) fn tries_before(&self, job: &JobId, epoch: u64) -> u32 {
+        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        let earlier = match started.iter_mut().find(|(id, claim, _)| id == job && *claim == epoch) {
+            Some((_, _, count)) => {
+                *count += 1;
+                *count - 1
+            }
+            None => {
+                started.push_back((*job, epoch, 1));
+                0
+            }
+        };
+        if started.len() > CLAIMS_REMEMBERED_MAX {
+            started.pop_front();
+        }
+        earlier.saturating_mul(self.options.upload_attempts_max)
     }
 
     /// Bytes held at this moment: what encoders may hold, and what waits to be written.

@@ -13,7 +13,7 @@ use ebbtide_engine::{SharedEngine, SharedEnv};
 use ebbtide_runtime::{ProgressHandle, Signal, Step, StepError};
 use ebbtide_store::cold::{self, segment};
 use ebbtide_store::{Segment, Store, Table, UserId, hot, manifest::Watermark};
-use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -48,26 +48,17 @@ pub(super) struct Finished {
     pub(super) failed: Vec<Failed>,
     /// Users that are done or have failed.
     pub(super) users_done: u64,
-    /// Every user up to this one is done or has failed.
-    pub(super) after: Option<UserId>,
     /// No user is left.
     pub(super) end: bool,
     /// Why the last failed user of the whole run failed.
     pub(super) last_failure: Option<String>,
 }
 
-/// A user's turn: where he stands in the order of turns, which the cursor of the checkpoint follows.
-#[derive(Debug, Clone)]
-pub(super) struct Turn {
-    pub(super) number: u64,
-    pub(super) user: UserId,
-}
-
 pub(super) enum Event {
     Part(Box<Part>),
-    /// Nothing more will come of this turn.
-    Done(Turn),
-    Failed(Turn, String),
+    /// All that the user had up to the cut is in parts that came before.
+    Done,
+    Failed(UserId, String),
     /// The whole pipeline cannot go on: the engine failed, or the job was stopped.
     Broken(StepError),
 }
@@ -91,6 +82,8 @@ pub(super) struct Shared {
     pub(super) cut: Cut,
     pub(super) job_id: String,
     pub(super) epoch: u64,
+    /// Names of this claim that earlier pipelines may have used: tries of a file start after them.
+    pub(super) tries_before: u32,
     pub(super) signal: Signal,
     pub(super) progress: ProgressHandle,
     pub(super) dropped: CancellationToken,
@@ -112,9 +105,6 @@ impl Shared {
 /// A running pipeline; dropping it stops it.
 pub(super) struct Pipeline {
     events: mpsc::Receiver<Event>,
-    /// Turns from the oldest unfinished one on, and whether each is finished.
-    turns: VecDeque<(Option<UserId>, bool)>,
-    first_turn: u64,
     ended: bool,
     last_failure: Option<String>,
     _stop: DropGuard,
@@ -133,7 +123,7 @@ impl Drop for Pipeline {
 }
 
 /// Users that wait for an encoder: enough to keep all of them busy, few enough to drop without regret.
-const TURNS_QUEUED_MAX: usize = 64;
+const USERS_QUEUED_MAX: usize = 64;
 /// Users read from the index at a time.
 const USERS_PER_PAGE: usize = 1024;
 
@@ -143,7 +133,6 @@ impl Pipeline {
         resources: Arc<Resources>,
         table: Arc<Table>,
         cut: &Cut,
-        after: Option<UserId>,
         cx: &Step,
     ) -> Result<Self, StepError> {
         let options = resources.options();
@@ -166,6 +155,7 @@ impl Pipeline {
             cut: cut.clone(),
             job_id: cx.job_id().to_string(),
             epoch: cx.epoch(),
+            tries_before: resources.tries_before(cx.job_id(), cx.epoch()),
             signal: cx.signal(),
             progress: cx.progress().clone(),
             dropped: dropped.clone(),
@@ -173,22 +163,15 @@ impl Pipeline {
             events,
             resources,
         });
-        let (turns, queued) = mpsc::channel(TURNS_QUEUED_MAX);
+        let (users, queued) = mpsc::channel(USERS_QUEUED_MAX);
         let queued = Arc::new(Mutex::new(queued));
         let lister = shared.clone();
-        tokio::task::spawn_blocking(move || list_users(&lister, after, &turns));
+        tokio::task::spawn_blocking(move || list_users(&lister, &users));
         for _ in 0..shared.resources.encoders {
             let (shared, layout, queued) = (shared.clone(), layout.clone(), queued.clone());
             tokio::task::spawn_blocking(move || encode_users(&shared, layout, &queued));
         }
-        Ok(Self {
-            events: finished,
-            turns: VecDeque::new(),
-            first_turn: 0,
-            ended: false,
-            last_failure: None,
-            _stop: dropped.drop_guard(),
-        })
+        Ok(Self { events: finished, ended: false, last_failure: None, _stop: dropped.drop_guard() })
     }
 
     /// Waits until something is finished, then takes all that is, up to `users_max` parts.
@@ -209,11 +192,11 @@ impl Pipeline {
             };
             match event {
                 Event::Part(part) => finished.parts.push(*part),
-                Event::Done(turn) => self.turn_ends(turn, &mut finished),
-                Event::Failed(turn, reason) => {
+                Event::Done => finished.users_done += 1,
+                Event::Failed(user, reason) => {
                     self.last_failure = Some(reason.clone());
-                    finished.failed.push(Failed { user: turn.user.clone(), reason });
-                    self.turn_ends(turn, &mut finished);
+                    finished.failed.push(Failed { user, reason });
+                    finished.users_done += 1;
                 }
                 Event::Broken(error) => return Err(error),
             }
@@ -225,26 +208,12 @@ impl Pipeline {
         finished.last_failure.clone_from(&self.last_failure);
         Ok(finished)
     }
-
-    /// Marks a turn as finished and moves the cursor over all turns that are, without a gap.
-    fn turn_ends(&mut self, turn: Turn, finished: &mut Finished) {
-        finished.users_done += 1;
-        let place = usize::try_from(turn.number - self.first_turn).expect("turns in flight fit in memory");
-        if self.turns.len() <= place {
-            self.turns.resize(place + 1, (None, false));
-        }
-        self.turns[place] = (Some(turn.user), true);
-        while let Some((_, true)) = self.turns.front() {
-            finished.after = self.turns.pop_front().and_then(|(user, _)| user);
-            self.first_turn += 1;
-        }
-    }
 }
 
-/// Hands out turns from the index of users with hot rows. A user that comes into the index meanwhile has only rows
+/// Hands out the users of the index of those with hot rows. A user that comes into the index meanwhile has only rows
 /// above the cut, so missing him is right.
-fn list_users(shared: &Shared, mut after: Option<UserId>, turns: &mpsc::Sender<Turn>) {
-    let mut number = 0;
+fn list_users(shared: &Shared, users: &mpsc::Sender<UserId>) {
+    let mut after: Option<UserId> = None;
     loop {
         let snapshot = shared.engine.snapshot();
         let page = match hot::users(snapshot, shared.table.id, after.as_ref(), USERS_PER_PAGE) {
@@ -259,21 +228,26 @@ fn list_users(shared: &Shared, mut after: Option<UserId>, turns: &mpsc::Sender<T
         after = Some(last.clone());
         for (user, _) in page {
             // Fails only when no encoder is left, which says the pipeline was dropped or broke.
-            if turns.blocking_send(Turn { number, user }).is_err() {
+            if users.blocking_send(user).is_err() {
                 return;
             }
-            number += 1;
         }
     }
 }
 
-/// One encoder thread: a turn at a time, until none is left.
-fn encode_users(shared: &Arc<Shared>, layout: Arc<segment::Layout>, queued: &Mutex<mpsc::Receiver<Turn>>) {
+/// A thread or task of the pipeline that panics must not look like one that had nothing left to do.
+pub(super) fn panicked(what: &str) -> StepError {
+    StepError::retry(format!("{what} panicked; the log has the message"))
+}
+
+/// One encoder thread: a user at a time, until none is left.
+fn encode_users(shared: &Arc<Shared>, layout: Arc<segment::Layout>, queued: &Mutex<mpsc::Receiver<UserId>>) {
     let encoder = Encoder::new(shared.clone(), layout);
     loop {
-        let turn = queued.lock().unwrap_or_else(std::sync::PoisonError::into_inner).blocking_recv();
-        let Some(turn) = turn else { return };
-        if let Err(error) = shared.check().and_then(|()| encoder.encode(turn)) {
+        let user = queued.lock().unwrap_or_else(std::sync::PoisonError::into_inner).blocking_recv();
+        let Some(user) = user else { return };
+        let encoded = std::panic::catch_unwind(AssertUnwindSafe(|| shared.check().and_then(|()| encoder.encode(user))));
+        if let Err(error) = encoded.unwrap_or_else(|_| Err(panicked("encoding"))) {
             let _ = shared.events.blocking_send(Event::Broken(error));
             return;
         }

@@ -59,8 +59,10 @@ impl FollowUp {
         put(FLUSH_STATE, state_key(FOLLOW_UP, table), self)
     }
 
-    pub(crate) fn forget(table: TableId) -> Write {
-        Write::Delete { space: FLUSH_STATE, key: state_key(FOLLOW_UP, table) }
+    /// Forgets this wish, and no newer one.
+    pub(crate) fn forget(&self, table: TableId) -> Write {
+        let value = bytes(self);
+        Write::DeleteIf { space: FLUSH_STATE, key: state_key(FOLLOW_UP, table), value }
     }
 
     pub(crate) fn read(snapshot: &dyn Snapshot, table: TableId) -> Result<Option<Self>, Error> {
@@ -115,8 +117,11 @@ pub(crate) fn failures(snapshot: Arc<dyn Snapshot>, table: TableId) -> Result<Ve
 }
 
 fn put<T: Serialize>(space: Space, key: Vec<u8>, value: &T) -> Write {
-    let value = serde_json::to_vec(value).expect("plain structs of numbers and text have a JSON form");
-    Write::Put { space, key, value }
+    Write::Put { space, key, value: bytes(value) }
+}
+
+fn bytes<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("plain structs of numbers and text have a JSON form")
 }
 
 fn get<T: DeserializeOwned>(snapshot: &dyn Snapshot, space: Space, key: &[u8]) -> Result<Option<T>, Error> {

@@ -33,7 +33,10 @@ impl Snapshotting {
             .map_err(retry("reading the last file timestamp"))?;
         cx.expect(expect);
         cx.write(write);
-        cx.write(records::Flushed { cut: seq, taken_at, ..Default::default() }.write(work.table_id));
+        // Users that failed before still count for no trigger, should this flush not come to them.
+        let before = records::Flushed::read(&*snapshot, work.table_id).map_err(retry("reading the last cut"))?;
+        let flushed = records::Flushed { cut: seq, taken_at, ..before.unwrap_or_default() };
+        cx.write(flushed.write(work.table_id));
         cx.synced();
 
         let pending = hot::counters(&*snapshot, table.id).map_err(retry("reading the counters"))?;

@@ -253,7 +253,7 @@ impl Flusher {
         let bytes = pending.bytes.saturating_sub(if stuck { flushed.stuck_bytes } else { 0 });
 
         if let Some(wish) = FollowUp::read(&*snapshot, id)? {
-            let forget = Commit { writes: vec![FollowUp::forget(id)], ..Commit::default() };
+            let forget = Commit { writes: vec![wish.forget(id)], ..Commit::default() };
             if wish.through_seq > flushed.cut && rows > 0 {
                 let submitted = self.submit(&table, Trigger::FollowUp).await?;
                 // While the flush that was active then still is, the wish stays: its cut may not be fixed yet.

@@ -51,7 +51,7 @@ pub(super) struct Place {
 impl Place {
     /// The full path of a part within the storage. `tried` counts the uploads of this part before in this claim.
     pub(super) fn path(&self, shared: &Shared, part: u32, tried: u32) -> String {
-        let name = path::file_name(shared.cut.stamp, part, shared.epoch, tried);
+        let name = path::file_name(shared.cut.stamp, part, shared.epoch, shared.tries_before + tried);
         format!("{}/{name}", self.prefix)
     }
 }

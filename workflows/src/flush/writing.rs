@@ -2,8 +2,8 @@
 //!
 //! A pipeline scans, encodes and uploads several users at a time; it lives as long as the claim. Each step takes
 //! what the pipeline has finished by now and hands it over in one commit, so many small users share a commit and
-//! a slow one holds up nobody. The checkpoint is a cursor: every user up to `after` is done or has failed. Users
-//! beyond it that were handed over before a crash are known by their watermarks and are skipped.
+//! a slow one holds up nobody. No cursor is kept: a pipeline that starts anew lists all users again and skips those
+//! whose watermarks say that they are done, which costs one read each.
 
 use super::{
     Cut, Resources, Totals, Work, deleting::Deleting, handover, pipeline::Pipeline, records::Flushed,
@@ -11,16 +11,17 @@ use super::{
 };
 use ebbtide_engine::Defect;
 use ebbtide_runtime::{Step, StepError};
-use ebbtide_store::{Store, UserId};
+use ebbtide_store::Store;
 use serde::{Deserialize, Serialize};
 
 /// See the module.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Writing {
     cut: Cut,
-    after: Option<UserId>,
     /// The user handed over last, for `system.jobs`.
     latest: Option<String>,
+    /// When the first of the users that failed may be tried again, microseconds since the Unix epoch.
+    retry_at: Option<i64>,
     totals: Totals,
 }
 
@@ -32,7 +33,7 @@ pub(super) enum AfterWrite {
 
 impl Writing {
     pub(super) fn new(_: Snapshotting, cut: Cut, totals: Totals) -> Self {
-        Self { cut, after: None, latest: None, totals }
+        Self { cut, latest: None, retry_at: None, totals }
     }
 
     pub(super) async fn write_next(mut self, work: &Work, cx: &mut Step) -> Result<AfterWrite, StepError> {
@@ -44,7 +45,9 @@ impl Writing {
             table_of(work, &store, &snapshot)?
         };
         if cx.keep::<Pipeline>().is_none() {
-            let pipeline = Pipeline::start(store, resources.clone(), table, &self.cut, self.after.clone(), cx)?;
+            // It comes to every user again, so they are counted again; rows, files and bytes are those handed over.
+            (self.totals.users_done, self.totals.users_failed, self.retry_at) = (0, 0, None);
+            let pipeline = Pipeline::start(store, resources.clone(), table, &self.cut, cx)?;
             *cx.keep::<Pipeline>() = Some(pipeline);
         }
         let signal = cx.signal();
@@ -60,25 +63,14 @@ impl Writing {
 
         let something = !finished.parts.is_empty() || !finished.failed.is_empty();
         self.totals.users_done += finished.users_done;
-        if let Some(after) = finished.after {
-            self.after = Some(after);
-        }
         if let Some(part) = finished.parts.last() {
             self.latest = Some(part.segment.user.to_string());
         }
         handover::parts(work, finished.parts, &mut self.totals, cx);
-        let options = resources.options();
-        handover::failures(
-            work,
-            finished.failed,
-            options.failed_user_backoff_min,
-            options.failed_user_backoff_max,
-            &mut self.totals,
-            cx,
-        )?;
-        if finished.end && something && self.totals.users_failed > 0 {
-            let retry_at = cx.env().now().saturating_add(options.failed_user_backoff_min.as_micros() as i64);
-            cx.write(self.stuck(retry_at).write(work.table_id));
+        let retry_at = handover::failures(work, finished.failed, resources.options(), &mut self.totals, cx)?;
+        self.retry_at = self.retry_at.into_iter().chain(retry_at).min();
+        if finished.end || (something && self.retry_at.is_some()) {
+            cx.write(self.flushed().write(work.table_id));
         }
         // The last users' records are committed before the job's end is decided, so that a failed job loses none.
         if !finished.end || something {
@@ -94,14 +86,14 @@ impl Writing {
         Ok(AfterWrite::Finished(Deleting::new(self, cut, totals)))
     }
 
-    /// The table's record when some users failed: their rows are above no watermark, yet must not trigger at once.
-    fn stuck(&self, retry_at: i64) -> Flushed {
+    /// The table's record. Rows of users that failed are above no watermark, yet must not trigger at once.
+    fn flushed(&self) -> Flushed {
         Flushed {
             cut: self.cut.seq,
             taken_at: self.cut.taken_at,
             stuck_rows: self.cut.rows.saturating_sub(self.totals.rows),
             stuck_bytes: self.cut.bytes_hot.saturating_sub(self.totals.bytes_hot),
-            retry_at,
+            retry_at: self.retry_at.unwrap_or(0),
         }
     }
 
