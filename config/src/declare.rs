@@ -157,12 +157,6 @@ pub(crate) fn folder(default: &str) -> Declared<Folder> {
     Declared::new(Folder, PathBuf::from(default))
 }
 
-/// Any text.
-pub(crate) struct Text;
-pub(crate) fn text(default: &str) -> Declared<Text> {
-    Declared::new(Text, default.to_owned())
-}
-
 /// Yes or no.
 pub(crate) struct Switch;
 pub(crate) fn switch(default: bool) -> Declared<Switch> {
@@ -261,19 +255,6 @@ impl Kind for Folder {
     }
     fn show(&self, value: &PathBuf) -> Option<String> {
         Some(quoted(&value.to_string_lossy()))
-    }
-}
-
-impl Kind for Text {
-    type Value = String;
-    fn read(&self, raw: &Raw) -> Result<String, String> {
-        match raw {
-            Raw::Text(text) | Raw::Bare(text) => Ok(text.clone()),
-            _ => Err(format!("{} is not a text in quotes", raw.describe())),
-        }
-    }
-    fn show(&self, value: &String) -> Option<String> {
-        Some(quoted(value))
     }
 }
 

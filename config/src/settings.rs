@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::declare::{Raw, Section, Setting, address, bytes, count, folder, show, switch, text, time, unset};
+use crate::declare::{Raw, Section, Setting, address, bytes, count, folder, show, switch, time, unset};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -93,11 +93,6 @@ settings! {
         /// The folder of the storage `local`, where segments go unless a table says otherwise.
         /// Unset: `storage` inside `data_dir`.
         default_storage_path: Option<PathBuf> = unset(folder("")).example("\"./data/storage\""),
-        /// Where the segments of a SHARED table go inside `local`; `{namespace}` then `{tableName}`, both required.
-        shared_tables_template: String = text("{namespace}/shared/{tableName}"),
-        /// Where the segments of a user go inside `local`: `{namespace}`, `{tableName}`, `{shard}`, `{userId}`, in
-        /// this order; `{userId}` is required.
-        user_tables_template: String = text("{namespace}/users/{tableName}/{shard}/{userId}"),
     }
 
     /// The hot tier: an ordered, durable key-value store.

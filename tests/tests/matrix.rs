@@ -23,6 +23,7 @@ const TIMES_MAX: u32 = 2;
 /// The points that a flush reaches, with how often before it and in all.
 async fn cases() -> Vec<Case> {
     let place = Place::new();
+    place.settings(SETTINGS);
     let ledger = Arc::new(Ledger::new());
     let mut server = place.start_with(&Plan::default().trace()).await;
     fill(&server, &ledger).await;
@@ -69,21 +70,26 @@ enum Death {
     PowerCut { seed: u64 },
 }
 
-/// One case: a server is made to die at the point, another one recovers, everything is checked.
-/// `died` tells whether the point was reached at all; it may not be, as writers change the count of commits.
-async fn die_at(case: &Case, death: Death, plan: Plan) -> bool {
+/// Users of more than one part, of more than one row group.
+const SETTINGS: &str = "[flush]\nsegment_rows_max = 12\nrow_group_rows_max = 5\n";
+
+/// One case: a server is made to die at the point, perhaps a second one at a point of the recovery, and another one
+/// recovers. Everything is checked. Tells whether the last point was reached at all; it may not be, as writers change the
+/// count of commits.
+async fn die_at(case: &Case, then: Option<&Case>, death: Death) -> bool {
     let (point, nth) = case;
-    let what = format!("{point} for the {nth}. time, {death:?}");
+    let what = format!("{point} for the {nth}. time, then {then:?}, {death:?}");
     let place = match death {
         Death::Kill => Place::new(),
         Death::PowerCut { .. } => Place::with_power_cut(),
     };
+    place.settings(SETTINGS);
     let ledger = Arc::new(Ledger::new());
     let mut server = place.start().await;
     fill(&server, &ledger).await;
     server.kill().await;
 
-    let mut server = place.spawn(&plan.crash_at(point, *nth).trace());
+    let mut server = place.spawn(&Plan::default().crash_at(point, *nth).trace());
     let mut died = !server.wait_until_it_listens().await;
     if !died {
         let writers = Writers::start(&server, &ledger, 1_000);
@@ -94,11 +100,12 @@ async fn die_at(case: &Case, death: Death, plan: Plan) -> bool {
         died = server.dies_before("job.done").await;
         writers.stop().await;
     }
-    server.kill().await;
-    let lost = match death {
-        Death::Kill => String::new(),
-        Death::PowerCut { seed } => place.cut_power(server, seed).await.to_string(),
-    };
+    let mut lost = die(&place, server, death).await;
+    if let Some((point, nth)) = then {
+        let mut server = place.spawn(&Plan::default().crash_at(point, *nth).trace());
+        died = !server.wait_until_it_listens().await || server.dies_before("job.done").await;
+        lost += &die(&place, server, death).await;
+    }
 
     let mut server = place.start_with(&Plan::default().trace()).await;
     let admin = server.connect("admin").await;
@@ -116,11 +123,19 @@ async fn die_at(case: &Case, death: Death, plan: Plan) -> bool {
     died
 }
 
+async fn die(place: &Place, mut server: Server, death: Death) -> String {
+    server.kill().await;
+    match death {
+        Death::Kill => String::new(),
+        Death::PowerCut { seed } => place.cut_power(server, seed).await.to_string(),
+    }
+}
+
 async fn every_case(death: impl Fn(u64) -> Death) {
     let cases = cases().await;
     let mut visited = Vec::new();
     for (number, case) in cases.iter().enumerate() {
-        if die_at(case, death(number as u64), Plan::default()).await {
+        if die_at(case, None, death(number as u64)).await {
             visited.push(case.0.as_str());
         }
     }
@@ -138,4 +153,46 @@ async fn a_kill_at_any_point_loses_and_doubles_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_power_cut_at_any_point_loses_and_doubles_nothing() {
     every_case(|seed| Death::PowerCut { seed }).await;
+}
+
+/// Where a flush dies half way, so that its recovery has something of everything to do.
+fn half_way() -> Case {
+    ("flush.writing.uploaded".to_owned(), 2)
+}
+
+/// The points that a recovery reaches, from the start of the server on.
+async fn cases_of_recovery() -> Vec<Case> {
+    let place = Place::new();
+    place.settings(SETTINGS);
+    let ledger = Arc::new(Ledger::new());
+    let mut server = place.start().await;
+    fill(&server, &ledger).await;
+    server.kill().await;
+    let (point, nth) = half_way();
+    let mut server = place.start_with(&Plan::default().crash_at(&point, nth).trace()).await;
+    let admin = server.connect("admin").await;
+    let _ = admin.batch_execute("FLUSH TABLE chat.notes").await;
+    assert!(server.dies_before("job.done").await, "the flush reaches {point} twice");
+    server.kill().await;
+    let mut server = place.start_with(&Plan::default().trace()).await;
+    server.reached_more_than("job.done", 0).await;
+    let counts = counts(&server);
+    assert!(counts.contains_key("object.durable"), "a recovery writes the users that were left: {counts:?}");
+    counts.into_iter().flat_map(|(point, times)| [1, times].map(|nth| (point.clone(), nth))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recovery_that_dies_too_loses_and_doubles_nothing() {
+    let mut cases = cases_of_recovery().await;
+    cases.dedup();
+    let mut visited = Vec::new();
+    for (number, case) in cases.iter().enumerate() {
+        let death = if number % 2 == 0 { Death::Kill } else { Death::PowerCut { seed: number as u64 } };
+        if die_at(&half_way(), Some(case), death).await {
+            visited.push(case.0.as_str());
+        }
+    }
+    let missed: Vec<_> =
+        cases.iter().map(|(point, _)| point.as_str()).filter(|point| !visited.contains(point)).collect();
+    assert!(missed.is_empty(), "no recovery died at {missed:?}");
 }

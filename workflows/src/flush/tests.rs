@@ -281,3 +281,29 @@ async fn a_flush_in_which_every_user_fails_has_failed() {
     assert!(job.error.unwrap().contains("all 10 users failed"));
     assert_eq!(hot::counters(&*world.store.snapshot(), table.id).unwrap().rows, 30);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_whose_writes_fail_do_not_trigger_again_before_their_time() {
+    let world = World::new(Options::default()).await;
+    let table = world.table(Kind::User, FlushPolicy { interval: None, rows: Some(10), bytes: None }).await;
+    let (_, prefix) = world.store.resolve_prefix(&world.store.snapshot(), &table, &user("ben")).unwrap();
+    let in_the_way = world.folder.path().join("storage").join(prefix);
+    std::fs::create_dir_all(in_the_way.parent().unwrap()).unwrap();
+    std::fs::write(&in_the_way, "in the way").unwrap();
+    world.insert(&table, &user("ana"), 0..5).await;
+    world.insert(&table, &user("ben"), 0..20).await;
+    moved(&world.store, &table, 5).await;
+    world.runtime.idle().await;
+
+    // The trigger looks at the table again and again; ben's rows alone are above the threshold.
+    let mut tick = tokio::time::interval(Duration::from_millis(10));
+    for _ in 0..30 {
+        world.flusher.note_rows(table.id);
+        tick.tick().await;
+    }
+    let jobs = world.runtime.jobs(ebbtide_runtime::Filter::default(), 100).unwrap();
+    assert!(jobs.len() <= 2, "{} flushes in 300 ms", jobs.len());
+    // Other users' rows still count.
+    world.insert(&table, &user("ana"), 5..15).await;
+    moved(&world.store, &table, 15).await;
+}
