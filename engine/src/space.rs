@@ -21,6 +21,8 @@ pub struct Space {
 pub enum Cache {
     /// The cache that all spaces share.
     Shared,
+    /// The shared one, for gets alone: scans of this space read much and once, and leave nothing in it.
+    SharedUnscanned,
     /// The cache kept for jobs, so that scans of rows never push out what `system.jobs` reads.
     Jobs,
 }

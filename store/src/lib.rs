@@ -34,7 +34,7 @@ use ebbtide_engine::{Cache, Space};
 /// Namespaces, tables and storages.
 pub const CATALOG: Space = Space { name: "catalog", cache: Cache::Shared };
 /// Rows that no segment holds yet.
-pub const HOT: Space = Space { name: "hot", cache: Cache::Shared };
+pub const HOT: Space = Space { name: "hot", cache: Cache::SharedUnscanned };
 /// Users with hot rows, each with his last seq.
 pub const HOT_USERS: Space = Space { name: "hot_users", cache: Cache::Shared };
 /// Per table: rows and bytes above the watermarks.

@@ -1,7 +1,7 @@
 //! Snapshots and cursors that own what they borrow.
 
 use super::database::{Database, Db, read};
-use crate::{Cursor, Error, KeyRange, Order, Snapshot, Space};
+use crate::{Cache, Cursor, Error, KeyRange, Order, Snapshot, Space};
 use rocksdb::{DBRawIteratorWithThreadMode, ReadOptions, SnapshotWithThreadMode};
 use self_cell::self_cell;
 use std::sync::Arc;
@@ -38,6 +38,7 @@ impl Snapshot for Owned {
         let rows = Rows::try_new(self, |snapshot| {
             let family = snapshot.borrow_owner().family(space)?;
             let mut options = ReadOptions::default();
+            options.fill_cache(space.cache != Cache::SharedUnscanned);
             if !range.from.is_empty() {
                 options.set_iterate_lower_bound(range.from);
             }

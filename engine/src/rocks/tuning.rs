@@ -65,7 +65,7 @@ impl Tuning {
         table.set_cache_index_and_filter_blocks(true);
         table.set_pin_l0_filter_and_index_blocks_in_cache(true);
         table.set_block_cache(match cache {
-            Cache::Shared => &self.shared,
+            Cache::Shared | Cache::SharedUnscanned => &self.shared,
             Cache::Jobs => &self.jobs,
         });
 
