@@ -332,26 +332,3 @@ fn only_the_owner_sweeps() {
     drop(plain(dir.path()));
     assert!(!left.exists());
 }
-
-/// `cargo test -p ebbtide-store cost_of_a_put -- --ignored --nocapture`
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement"]
-async fn cost_of_a_put() {
-    const OBJECTS: usize = 2_000;
-    for (name, folders) in [("a folder for each", OBJECTS), ("one folder", 1)] {
-        for fsyncs_max in [1, 4, 16, 32] {
-            let dir = TempDir::new_in(".").unwrap();
-            let options = Options { fsyncs_max, witness: None };
-            let local = &open(dir.path(), Arc::new(SystemEnv), options);
-            let start = std::time::Instant::now();
-            let bytes = Bytes::from(vec![7; 7_000]);
-            futures::stream::iter(0..OBJECTS)
-                .map(|n| (format!("chat/users/t/{}/{}/object-{n}", n % folders % 26, n % folders), bytes.clone()))
-                .for_each_concurrent(64, |(path, bytes)| async move {
-                    local.put_small(&path, bytes).await.unwrap();
-                })
-                .await;
-            println!("{name}, {fsyncs_max} at a time: {:?} an object", start.elapsed() / OBJECTS as u32);
-        }
-    }
-}

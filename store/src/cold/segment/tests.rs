@@ -415,29 +415,3 @@ fn chat(from: i64, rows: usize) -> RecordBatch {
         ],
     )
 }
-
-/// `cargo test -p ebbtide-store cost_of_a_file -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn cost_of_a_file() {
-    let cpu_nanos = || -> u128 {
-        let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-        stat.split(' ').next().unwrap().parse().unwrap()
-    };
-    let layout = layout(chat(0, 1).schema(), Options::default());
-    for (rows, files) in [(100, 2_000), (1_000, 300), (8_192, 50)] {
-        let batch = chat(1, rows);
-        let mut best = (u128::MAX, 0);
-        for _ in 0..5 {
-            let start = cpu_nanos();
-            let mut bytes = 0;
-            for _ in 0..files {
-                let mut writer = Writer::new(&layout);
-                writer.push(&batch).unwrap();
-                bytes = writer.finish(Some("ann"), "job-1").unwrap().bytes;
-            }
-            best = best.min(((cpu_nanos() - start) / files / 1_000, bytes));
-        }
-        println!("{rows} rows: {} us of CPU, {} bytes a file", best.0, best.1);
-    }
-}

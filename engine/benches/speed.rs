@@ -1,8 +1,8 @@
 //! How fast the engine commits, beside what the disk itself does. Prints; asserts nothing, for machines differ.
 //!
-//! `cargo test -p ebbtide-engine --test speed -- --ignored --nocapture`
+//! `cargo bench -p ebbtide-engine --bench speed`
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may, and its helpers are part of it")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "it prints, and has nobody to give an error to")]
 
 use ebbtide_engine::rocks::Rocks;
 use ebbtide_engine::{Cache, Commit, Engine, Expect, KeyRange, Options, Order, Packed, Space, Sync, SystemEnv, Write};
@@ -22,9 +22,7 @@ const SPACES: [Space; 5] = [CATALOG, HOT, USERS, COUNTERS, JOBS];
 
 const ROW_BYTES: usize = 100;
 
-#[test]
-#[ignore = "prints figures; run it on a quiet machine"]
-fn speed() {
+fn main() {
     let dir =
         tempfile::tempdir_in(std::env::var("SPEED_DIR").unwrap_or_else(|_| std::env::temp_dir().display().to_string()))
             .unwrap();
