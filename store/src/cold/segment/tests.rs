@@ -395,23 +395,3 @@ fn grown(batch: &RecordBatch) -> Vec<RecordBatch> {
     };
     vec![renumbered(&many, FROM - many.num_rows() as i64), batch.clone()]
 }
-
-fn chat(from: i64, rows: usize) -> RecordBatch {
-    let words = ["hello", "what", "is", "the", "weather", "today", "and", "ship", "tide", "ebb", "I", "think", "so"];
-    let n = || (from..from + rows as i64).map(|n| n.wrapping_mul(6_364_136_223_846_793_005).unsigned_abs() >> 33);
-    let body = n().map(|n| {
-        let said: Vec<_> = (0..(n % 14 + 2)).map(|word| words[(n >> (word * 2)) as usize % 13]).collect();
-        format!("{} {n}", said.join(" "))
-    });
-    let sent = TimestampMicrosecondArray::from_iter_values(n().map(|n| 1_700_000_000_000_000 + n as i64));
-    with_hidden(
-        from,
-        vec![
-            ("id", Arc::new(Int64Array::from_iter_values(n().map(|n| n as i64))) as ArrayRef),
-            ("room", Arc::new(StringArray::from_iter_values(n().map(|n| format!("room-{}", n % 20))))),
-            ("body", Arc::new(StringArray::from_iter_values(body))),
-            ("likes", Arc::new(Int32Array::from_iter_values(n().map(|n| (n % 100) as i32)))),
-            ("sent", Arc::new(sent.with_timezone("+00:00"))),
-        ],
-    )
-}
