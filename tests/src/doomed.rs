@@ -5,7 +5,7 @@
 //! | variable | meaning |
 //! | --- | --- |
 //! | `VICTIM_CRASH_AT=point:n` | the process dies when the named point is reached for the n-th time, counted from 1 |
-//! | `VICTIM_TRACE=1` | each point that is reached is printed: `victim reached point` |
+//! | `VICTIM_TRACE=1` | each point that is reached is printed: `victim reached point`, after `victim dies` if it is the last |
 //! | `VICTIM_PLANT=fsync-forgotten` | a known bug is planted, to see a test catch it |
 
 use std::io::Write;
@@ -82,14 +82,18 @@ impl Env for Doomed {
     }
 
     fn reached(&self, point: &'static str) {
+        let dies = self.crash.as_ref().filter(|crash| crash.point == point).is_some_and(|crash| {
+            let mut left = crash.left.lock().expect("nobody panics with it");
+            *left -= 1;
+            *left == 0
+        });
         if self.trace {
-            // One write for a line, so that lines of several threads stay apart. Nobody may be left to read it.
-            let _ = std::io::stderr().write_all(format!("victim reached {point}\n").as_bytes());
+            // That it dies is said before the point: whoever waits for the point is not left to guess from how long the
+            // process is still there. One write, so that lines of several threads stay apart. Nobody may be left to read it.
+            let last = if dies { "victim dies\n" } else { "" };
+            let _ = std::io::stderr().write_all(format!("{last}victim reached {point}\n").as_bytes());
         }
-        let Some(crash) = self.crash.as_ref().filter(|crash| crash.point == point) else { return };
-        let mut left = crash.left.lock().expect("nobody panics with it");
-        *left -= 1;
-        if *left == 0 {
+        if dies {
             die();
         }
     }

@@ -19,9 +19,12 @@ use crate::wire::{self, Server};
 /// The namespace of all tables of a bench.
 pub(super) const NAMESPACE: &str = "bench";
 
-/// Settings as they are by default, with the data here.
+/// Settings as they are by default or as the environment has them (`EBBTIDE_FLUSH__ENCODERS=1`), with the data here.
 pub(super) fn settings(dir: &Path) -> Settings {
-    let mut settings = Settings::default();
+    let mut settings = Settings::load(None, std::env::vars()).unwrap_or_else(|errors| {
+        tracing::warn!(%errors, "the environment's settings are left out");
+        Settings::default()
+    });
     settings.storage.data_dir = dir.to_owned();
     settings
 }

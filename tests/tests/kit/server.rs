@@ -156,6 +156,9 @@ impl Plan {
 /// What `victim` prints before the name of a point.
 const REACHED: &str = "victim reached ";
 
+/// What it prints before that of the point at which it is going to die.
+const DIES: &str = "victim dies";
+
 /// A running server. It is killed when dropped.
 pub(crate) struct Server {
     child: Child,
@@ -248,9 +251,11 @@ impl Server {
     /// Whether the process ends before the point is reached; waits for the one or the other. Needs [`Plan::trace`].
     pub(crate) async fn dies_before(&mut self, point: &str) -> bool {
         let wanted = format!("{REACHED}{point}");
-        let reached = self.find(|line| (line == wanted).then_some(())).await.is_some();
-        // A point is printed before the process dies at it; whether it lives on is seen at its next answer.
-        !reached || self.try_connect("admin").await.is_err()
+        let lives = self.find(|line| match line {
+            DIES => Some(false),
+            line => (line == wanted).then_some(true),
+        });
+        lives.await != Some(true)
     }
 
     /// SIGTERM: an orderly end is asked for.
