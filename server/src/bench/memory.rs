@@ -133,7 +133,10 @@ pub(super) async fn run(args: Args) -> Outcome {
 /// Runs the cases in processes of their own and shows what they say.
 async fn all(args: &Args) -> Result<(), Error> {
     let place = args.place.make()?;
-    println!("memory: growth of resident memory, caches and write buffers filled first, {}", place.path().display());
+    println!(
+        "memory: growth of resident memory, write buffers filled first; scans of hot rows leave the block cache as it is; {}",
+        place.path().display()
+    );
     let mut table = Table::new(&[
         "case",
         "rows",

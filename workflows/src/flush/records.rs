@@ -48,7 +48,7 @@ impl Flushed {
     }
 }
 
-/// Somebody asked for a flush while one was running; rows above `after_seq` were there when he asked.
+/// Somebody asked for a flush while one was running; rows up to `through_seq` were there when he asked.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct FollowUp {
     pub(crate) through_seq: u64,
