@@ -52,9 +52,12 @@ mod waiters; // who wants to hear that a job ended
 // What callers use.
 mod control; // cancel, retry, wait, idle, shutdown
 mod error; // what can go wrong for a caller
+pub mod prune; // removing jobs that ended long ago
 pub mod query; // jobs and transitions, from a snapshot
 mod runtime; // the handle and its builder
 mod submit; // a new job
+
+pub mod testing; // deaths at chosen commits, a clock that stands, the path of a job
 
 pub use control::{Cancel, Shutdown};
 pub use error::Error;
