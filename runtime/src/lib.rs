@@ -25,7 +25,9 @@
 
 // What a job is.
 pub mod job; // a job and its transitions as others see them
+pub mod kind; // parameters that turn into a job: what a config file declares
 pub mod progress; // live numbers between checkpoints
+mod retry; // how often and how soon a job is tried again
 pub mod signal; // how a running step learns that it should stop
 pub mod status; // what the queue thinks of a job
 pub mod step; // what a step is given, and the ways it can end
@@ -44,6 +46,7 @@ mod claim; // taking a job by raising its epoch
 mod cpu; // thread CPU time, summed over polls
 mod drive; // step, commit, until done
 mod lease; // heartbeats, and claims whose holder stopped beating
+mod nearest; // "did you mean"
 mod queue; // when each job is to run next
 mod runner; // which job runs now
 mod services; // what steps can ask for by type
@@ -55,6 +58,7 @@ mod error; // what can go wrong for a caller
 pub mod prune; // removing jobs that ended long ago
 pub mod query; // jobs and transitions, from a snapshot
 mod runtime; // the handle and its builder
+pub mod schedule; // declared workflows, started when they are due
 mod submit; // a new job
 
 pub mod testing; // deaths at chosen commits, a clock that stands, the path of a job
@@ -63,9 +67,12 @@ pub use control::{Cancel, Shutdown};
 pub use error::Error;
 pub use job::{Job, JobId, Transition, Trigger};
 pub use keys::SPACES;
+pub use kind::{Kind, KindInfo, Start, Starting};
 pub use progress::{Figures, ProgressHandle};
 pub use query::{Filter, JobCursor, TransitionCursor};
+pub use retry::Retry;
 pub use runtime::{Builder, Options, Runtime};
+pub use schedule::{Declared, Missed, Overlap, Scheduler, When};
 pub use signal::{Signal, Stop};
 pub use status::Status;
 pub use step::{BoxError, Step, StepError};
