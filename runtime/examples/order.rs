@@ -14,7 +14,7 @@
 use ebbtide_engine::env::{SharedEnv, SystemEnv};
 use ebbtide_engine::rocks::Rocks;
 use ebbtide_engine::{Cache, SharedEngine, Space, Write, counter};
-use ebbtide_runtime::{BoxFuture, NewJob, Options, Progress, Runtime, Status, Step, StepError, View, Workflow};
+use ebbtide_runtime::{BoxFuture, Drain, NewJob, Options, Progress, Runtime, Status, Step, StepError, View, Workflow};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::Path;
@@ -154,7 +154,7 @@ async fn main() -> Result<(), Failure> {
     for item in ["tea", "cups", "honey"] {
         check(count(&format!("packed/{item}"))? == 1, "packed once")?;
     }
-    runtime.shutdown(Duration::from_secs(10)).await;
+    runtime.shutdown(Drain::Checkpoint, Duration::from_secs(10)).await;
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::held::{Effects, Held, Refused};
 use crate::job::JobId;
 use crate::keys::{self, BODIES, Part};
+use crate::pause;
 use crate::progress::ProgressHandle;
 use crate::row::Row;
 use crate::runner::{Live, Shared};
@@ -43,15 +44,15 @@ pub(crate) async fn claim(shared: &Shared, id: JobId) -> Result<Claimed, Error> 
             return Ok(not_now);
         }
         // Asked for in an earlier life, and still to be done.
-        let refused = if held.row.cancel_requested {
-            let done = held.commit(shared, &id, Effects::default(), |row| cancelled(row, now)).await;
+        let refused = if held.row.cancel_requested || held.row.pause_requested {
+            let done = held.commit(shared, &id, Effects::default(), |row| wished(row, now)).await;
             match done {
                 Ok(()) => return Ok(Claimed::Nothing),
                 Err(refused) => refused,
             }
         } else {
             let body = snapshot.get(BODIES, &keys::part(&id, Part::Body))?;
-            let (body, workflow) = match load(body) {
+            let (body, workflow) = match load(body, &held.row) {
                 Ok(loaded) => loaded,
                 Err(reason) => match park(shared, &id, &mut held, reason).await {
                     Ok(()) => return Ok(Claimed::Nothing),
@@ -106,9 +107,19 @@ fn taken(row: &mut Row, shared: &Shared, now: i64) {
     row.started_at.get_or_insert(now);
 }
 
+/// What was asked for while the job ran: its end, or to be held back.
+pub(crate) fn wished(row: &mut Row, now: i64) {
+    if row.cancel_requested {
+        cancelled(row, now);
+    } else if row.pause_requested {
+        pause::paused(row);
+    }
+}
+
 /// The end of a job by request.
 pub(crate) fn cancelled(row: &mut Row, now: i64) {
     row.status = Status::Cancelled;
+    row.pause_requested = false;
     row.cancelled_at = Some(now);
     row.next_run_at = None;
     row.lease_expires_at = None;
@@ -125,9 +136,17 @@ fn live(id: JobId, held: Held) -> Arc<Live> {
     })
 }
 
-fn load(body: Option<Vec<u8>>) -> Result<(Vec<u8>, Box<dyn Workflow>), String> {
+/// The job as it is stored, or why this program cannot go on with it.
+pub(crate) fn load(body: Option<Vec<u8>>, row: &Row) -> Result<(Vec<u8>, Box<dyn Workflow>), String> {
     let body = body.ok_or("the job has no stored body")?;
     let workflow = parse(&body)?;
+    let known = workflow.view().body_version;
+    if row.body_version > known {
+        return Err(format!(
+            "the stored body is of version {}, this program knows {} up to version {known}: it was written by a later one",
+            row.body_version, row.job_type
+        ));
+    }
     Ok((body, workflow))
 }
 

@@ -1,4 +1,4 @@
-//! What callers do with a job that exists: cancel, run again, wait; and the end of the runtime itself.
+//! What callers do with a job that exists: cancel, run again, wait.
 
 use crate::claim;
 use crate::error::Error;
@@ -13,7 +13,6 @@ use crate::status::Status;
 use ebbtide_engine::{Expect, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 /// How often a change is tried against others who change the same job.
 const TRIES_MAX: usize = 64;
@@ -25,17 +24,6 @@ pub enum Cancel {
     Cancelled,
     /// The job runs and was asked to stop; the wish is durable, and the status follows within a second.
     Asked,
-}
-
-/// What became of the jobs that ran when a shutdown began.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shutdown {
-    /// They came to their end.
-    pub ended: Vec<JobId>,
-    /// They stopped at a checkpoint and go on at the next start.
-    pub released: Vec<JobId>,
-    /// They did not stop in time. They too go on from their last checkpoint at the next start.
-    pub abandoned: Vec<JobId>,
 }
 
 impl Runtime {
@@ -101,46 +89,6 @@ impl Runtime {
     pub fn look_again(&self) {
         self.0.shared.look_again();
     }
-
-    /// Ends the runtime: no new jobs, no new claims. Running jobs are told; each stops at a checkpoint, or ends, and gives
-    /// its claim back. What has not stopped after `timeout` is dropped. All of them go on at the next start.
-    pub async fn shutdown(&self, timeout: Duration) -> Shutdown {
-        let shared = &self.0.shared;
-        shared.stopping.store(true, Ordering::Release);
-        let lives = shared.lives();
-        lives.iter().for_each(|live| live.signal.trip(Stop::ShuttingDown));
-        if tokio::time::timeout(timeout, shared.drained()).await.is_err() {
-            shared.lives().iter().for_each(|live| live.signal.expire());
-            // A step that blocks its thread cannot be dropped; it is left to the end of the process.
-            if tokio::time::timeout(shared.options.cancel_grace, shared.drained()).await.is_err() {
-                tracing::warn!(
-                    "some jobs did not stop in time; they go on from their last checkpoint at the next start"
-                );
-            }
-        }
-        let mut outcome = Shutdown::default();
-        let snapshot = shared.engine.snapshot();
-        for live in &lives {
-            let status = Held::read(&*snapshot, &live.id).ok().flatten().map(|held| held.row.status);
-            match status {
-                Some(Status::Running) | None => outcome.abandoned.push(live.id),
-                Some(status) if status.is_terminal() => outcome.ended.push(live.id),
-                Some(_) => outcome.released.push(live.id),
-            }
-        }
-        shared.kill();
-        if tokio::time::timeout(shared.options.cancel_grace, shared.gone()).await.is_err() {
-            tracing::warn!("a step blocks its thread and keeps the engine open until the process ends");
-        }
-        outcome
-    }
-
-    /// Ends the runtime where it stands, as a crash would: nothing is released and nothing more is committed. Comes back when
-    /// no task of it is left. For tests, and for a program that has to go at once.
-    pub async fn halt(&self) {
-        self.0.shared.kill();
-        self.0.shared.gone().await;
-    }
 }
 
 async fn cancel(shared: Arc<Shared>, id: JobId) -> Result<Cancel, Error> {
@@ -187,6 +135,8 @@ async fn retry(shared: Arc<Shared>, id: JobId) -> Result<(), Error> {
                 row.completed_at = None;
                 row.cancelled_at = None;
                 row.cancel_requested = false;
+                row.pause_requested = false;
+                row.ran_micros = 0;
             })
             .await;
         match committed {

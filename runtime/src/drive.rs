@@ -9,13 +9,14 @@
 //! The claim keeps the row and the typed workflow in memory and never reads them back while its commits succeed. The truth
 //! stays on disk all the same: each commit expects the stored row to be what this claim wrote last.
 
-use crate::backoff;
 use crate::claim::{self, Claimed, Taken};
 use crate::cpu::{Metered, panic_text};
 use crate::held::{Effects, Refused};
 use crate::job::JobId;
 use crate::keys::Part;
+use crate::pause;
 use crate::record;
+use crate::retry;
 use crate::row::Row;
 use crate::runner::{Live, Shared};
 use crate::signal::Stop;
@@ -227,8 +228,8 @@ impl<'a> Drive<'a> {
         match (self.live.signal.asked(), error) {
             (Some(stop @ (Stop::Cancelled | Stop::ClaimLost)), _) => self.stop(stop).await,
             (_, StepError::Fail { reason }) => self.fail(reason).await,
-            // What went wrong may well be the shutdown itself; it counts as no try.
-            (Some(Stop::ShuttingDown), _) => self.stop(Stop::ShuttingDown).await,
+            // What went wrong may well be the request to stop itself; it counts as no try.
+            (Some(stop), _) => self.stop(stop).await,
             (None, StepError::Stopped(stop)) => self.stop(stop).await,
             (None, StepError::Conflict) => self.again("what the step had read").await,
             (None, error @ StepError::Retry { .. }) => self.retry(error.chain()).await,
@@ -260,7 +261,8 @@ impl<'a> Drive<'a> {
                 tracing::debug!(job_id = %self.live.id, "cancelled");
                 self.leave(After::Over, |row| claim::cancelled(row, now)).await
             }
-            Stop::ShuttingDown => {
+            // Given back; a pause that still holds makes it paused. One that was taken back meanwhile does not.
+            Stop::ShuttingDown | Stop::Paused => {
                 let after =
                     if self.shared.stopping.load(Ordering::Acquire) { After::Over } else { After::Again { at: now } };
                 self.leave(after, |row| {
@@ -277,11 +279,13 @@ impl<'a> Drive<'a> {
     async fn retry(&mut self, reason: String) -> Turn {
         let options = &self.shared.options;
         let attempt = self.step.attempt();
-        let limit = self.live.held.lock().await.row.attempts_max;
+        let (limit, delay) = {
+            let row = &self.live.held.lock().await.row;
+            (row.attempts_max, retry::delay_micros(row, attempt, options, self.shared.env.random()))
+        };
         if attempt >= limit {
             return self.fail(reason).await;
         }
-        let delay = backoff::delay_micros(attempt, options.backoff_min, options.backoff_max, self.shared.env.random());
         let at = self.shared.env.now().saturating_add(delay);
         tracing::warn!(job_id = %self.live.id, attempt, limit, delay_micros = delay, reason, "the step failed and is tried again");
         self.leave(After::Again { at }, |row| {
@@ -305,7 +309,8 @@ impl<'a> Drive<'a> {
         .await
     }
 
-    /// Gives the claim up with a change of status. A cancellation that came first is not overwritten.
+    /// Gives the claim up with a change of status. A cancellation that came first is not overwritten, and what would only
+    /// wait for another claim is paused if somebody asked for that.
     async fn leave(&mut self, after: After, change: impl Fn(&mut Row)) -> Turn {
         let now = self.shared.env.now();
         let live = &*self.live;
@@ -317,7 +322,10 @@ impl<'a> Drive<'a> {
                     if cancel {
                         claim::cancelled(row, now)
                     } else {
-                        change(row)
+                        change(row);
+                        if row.pause_requested && matches!(row.status, Status::Pending | Status::Retrying) {
+                            pause::paused(row);
+                        }
                     }
                     charge(row, live);
                 })
@@ -325,7 +333,8 @@ impl<'a> Drive<'a> {
             match left {
                 Ok(()) => {
                     held.over = true;
-                    return Turn::Over(if cancel { After::Over } else { after });
+                    let waits = matches!(held.row.status, Status::Pending | Status::Retrying);
+                    return Turn::Over(if waits { after } else { After::Over });
                 }
                 Err(refused) => {
                     if let Err(error) = refused.or_again() {

@@ -30,6 +30,22 @@ pub enum Error {
         /// Its status.
         status: Status,
     },
+    /// Only jobs that wait or run can be held back.
+    #[error("job {id} is {status} and cannot be paused; only a pending, retrying or running job can")]
+    NotPausable {
+        /// The job.
+        id: JobId,
+        /// Its status.
+        status: Status,
+    },
+    /// Only paused jobs can be resumed.
+    #[error("job {id} is {status}, not paused, so there is nothing to resume; RETRY JOB runs one on that is over")]
+    NotPaused {
+        /// The job.
+        id: JobId,
+        /// Its status.
+        status: Status,
+    },
     /// The active key is held by another job.
     #[error("job {by} is active for the same work")]
     KeyHeld {

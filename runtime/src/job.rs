@@ -195,6 +195,14 @@ pub struct Job {
     pub cancelled_at: Option<i64>,
     /// The version of its stored body.
     pub body_version: u32,
+    /// It runs, and is to be paused at its next safe point.
+    pub pause_requested: bool,
+    /// It runs, and is to be cancelled.
+    pub cancel_requested: bool,
+    /// How long it may run over all its claims, in microseconds.
+    pub timeout_micros: Option<u64>,
+    /// How long it has run over all its claims, in microseconds, by its last checkpoint or beat.
+    pub ran_micros: u64,
 }
 
 /// A change of a job's state or status: a row of `system.job_transitions`.

@@ -11,6 +11,7 @@
 //! | | `u` active key | job id, until a terminal status |
 //! | | `i` idempotency key | job id, as long as the job is stored |
 //! | `job_counters` | status | how many jobs have it |
+//! | `job_nodes` | node id | node |
 //!
 //! Numbers are big endian, times with their sign bit flipped, so that byte order is their order. Bytes once given out keep
 //! their meaning for ever.
@@ -29,9 +30,11 @@ pub const TRANSITIONS: Space = Space { name: "job_transitions", cache: Cache::Jo
 pub const INDEX: Space = Space { name: "job_index", cache: Cache::Jobs };
 /// How many jobs have each status.
 pub const COUNTERS: Space = Space { name: "job_counters", cache: Cache::Jobs };
+/// Who runs jobs.
+pub const NODES: Space = Space { name: "job_nodes", cache: Cache::Jobs };
 
 /// Every space of this crate; an engine has to be opened with them.
-pub const SPACES: &[Space] = &[JOBS, BODIES, TRANSITIONS, INDEX, COUNTERS];
+pub const SPACES: &[Space] = &[JOBS, BODIES, TRANSITIONS, INDEX, COUNTERS, NODES];
 
 /// What lies beside a job's row.
 #[derive(Clone, Copy)]

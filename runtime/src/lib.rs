@@ -25,7 +25,6 @@
 
 // What a job is.
 pub mod job; // a job and its transitions as others see them
-pub mod kind; // parameters that turn into a job: what a config file declares
 pub mod progress; // live numbers between checkpoints
 mod retry; // how often and how soon a job is tried again
 pub mod signal; // how a running step learns that it should stop
@@ -36,6 +35,7 @@ pub mod workflow; // the trait that a kind of job implements
 // What is stored.
 mod held; // the one way by which a stored job changes
 pub mod keys; // spaces and key layouts
+pub mod nodes; // who runs jobs
 mod record; // what one change of a job writes
 mod row; // the stored job row
 mod wire; // fields with numbers, so that rows can grow
@@ -46,37 +46,45 @@ mod claim; // taking a job by raising its epoch
 mod cpu; // thread CPU time, summed over polls
 mod drive; // step, commit, until done
 mod lease; // heartbeats, and claims whose holder stopped beating
-mod nearest; // "did you mean"
 mod queue; // when each job is to run next
+mod recovery; // what a start found of an earlier life
 mod runner; // which job runs now
 mod services; // what steps can ask for by type
 mod waiters; // who wants to hear that a job ended
 
 // What callers use.
-mod control; // cancel, retry, wait, idle, shutdown
+mod control; // cancel, retry, wait, idle
+mod drain; // the end of a runtime
 mod error; // what can go wrong for a caller
+pub mod explain; // why a job stands where it stands
+pub mod kinds; // what this program can load
+mod pause; // holding a job back, and letting it go on
 pub mod prune; // removing jobs that ended long ago
 pub mod query; // jobs and transitions, from a snapshot
 mod runtime; // the handle and its builder
-pub mod schedule; // declared workflows, started when they are due
 mod submit; // a new job
+pub mod upgrade; // jobs that this program could not run
 
 pub mod testing; // deaths at chosen commits, a clock that stands, the path of a job
 
-pub use control::{Cancel, Shutdown};
+pub use control::Cancel;
+pub use drain::{Drain, Shutdown};
 pub use error::Error;
+pub use explain::Explanation;
 pub use job::{Job, JobId, Transition, Trigger};
 pub use keys::SPACES;
-pub use kind::{Kind, KindInfo, Start, Starting};
+pub use nodes::Node;
+pub use pause::Pause;
 pub use progress::{Figures, ProgressHandle};
 pub use query::{Filter, JobCursor, TransitionCursor};
+pub use recovery::Recovery;
 pub use retry::Retry;
 pub use runtime::{Builder, Options, Runtime};
-pub use schedule::{Declared, Missed, Overlap, Scheduler, When};
 pub use signal::{Signal, Stop};
 pub use status::Status;
 pub use step::{BoxError, Step, StepError};
 pub use submit::{NewJob, Submitted};
+pub use upgrade::Unloadable;
 pub use workflow::{Progress, View, Workflow};
 
 /// What [`Workflow::step`] returns, for implementors that do not use the `futures` crate themselves.

@@ -14,6 +14,9 @@ use ebbtide_engine::{Cursor, KeyRange, Order, Snapshot, counter};
 use std::fmt;
 use std::sync::Arc;
 
+pub use crate::nodes::nodes;
+pub use crate::upgrade::unloadable;
+
 /// Which jobs to list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {

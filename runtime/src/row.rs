@@ -42,6 +42,15 @@ pub(crate) struct Row {
     pub(crate) follow_up: bool,
     pub(crate) has_parameters: bool,
     pub(crate) has_result: bool,
+    /// Somebody asked to hold it back while it ran. Kept through a crash.
+    pub(crate) pause_requested: bool,
+    /// How it is tried again; the runtime's options where absent.
+    pub(crate) backoff_min_micros: Option<u64>,
+    pub(crate) backoff_max_micros: Option<u64>,
+    /// How long it may run, over all its claims.
+    pub(crate) timeout_micros: Option<u64>,
+    /// How long it has run, over all its claims.
+    pub(crate) ran_micros: u64,
 }
 
 impl Row {
@@ -85,6 +94,14 @@ impl Row {
         put_count(&mut out, 32, self.follow_up.into());
         put_count(&mut out, 33, self.has_parameters.into());
         put_count(&mut out, 34, self.has_result.into());
+        put_count(&mut out, 35, self.pause_requested.into());
+        for (field, micros) in [(36, self.backoff_min_micros), (37, self.backoff_max_micros), (38, self.timeout_micros)]
+        {
+            if let Some(micros) = micros {
+                put_number(&mut out, field, micros);
+            }
+        }
+        put_count(&mut out, 39, self.ran_micros);
         out
     }
 
@@ -129,6 +146,11 @@ impl Row {
                 32 => row.follow_up = value.number()? != 0,
                 33 => row.has_parameters = value.number()? != 0,
                 34 => row.has_result = value.number()? != 0,
+                35 => row.pause_requested = value.number()? != 0,
+                36 => row.backoff_min_micros = Some(value.number()?),
+                37 => row.backoff_max_micros = Some(value.number()?),
+                38 => row.timeout_micros = Some(value.number()?),
+                39 => row.ran_micros = value.number()?,
                 // A later version wrote it.
                 _ => {}
             }
@@ -172,6 +194,11 @@ impl Row {
             follow_up: false,
             has_parameters: false,
             has_result: false,
+            pause_requested: false,
+            backoff_min_micros: None,
+            backoff_max_micros: None,
+            timeout_micros: None,
+            ran_micros: 0,
         }
     }
 
@@ -215,6 +242,10 @@ impl Row {
             completed_at: self.completed_at,
             cancelled_at: self.cancelled_at,
             body_version: self.body_version,
+            pause_requested: self.pause_requested,
+            cancel_requested: self.cancel_requested,
+            timeout_micros: self.timeout_micros,
+            ran_micros: self.ran_micros,
         }
     }
 }
@@ -259,6 +290,23 @@ mod tests {
             follow_up: true,
             has_parameters: true,
             has_result: true,
+            pause_requested: true,
+            backoff_min_micros: Some(0),
+            backoff_max_micros: Some(60_000_000),
+            timeout_micros: Some(3_600_000_000),
+            ran_micros: 17,
+        }
+    }
+
+    /// What the rows of the first form say.
+    fn first_form() -> Row {
+        Row {
+            pause_requested: false,
+            backoff_min_micros: None,
+            backoff_max_micros: None,
+            timeout_micros: None,
+            ran_micros: 0,
+            ..full()
         }
     }
 
@@ -284,7 +332,7 @@ mod tests {
                 .step_by(2)
                 .map(|place| u8::from_str_radix(&stored[place..place + 2], 16).unwrap())
                 .collect();
-            assert_eq!(Row::decode(&bytes).unwrap(), full());
+            assert_eq!(Row::decode(&bytes).unwrap(), first_form());
         }
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) waiters: Waiters,
     /// No new claims and no new jobs.
     pub(crate) stopping: AtomicBool,
+    /// Running jobs are to stop at their next checkpoint.
+    pub(crate) checkpointing: AtomicBool,
     /// Everything this runtime has spawned ends when this is cancelled …
     pub(crate) killed: CancellationToken,
     /// … and is spawned here, so that its end can be waited for.
@@ -89,6 +91,7 @@ impl Shared {
             services,
             waiters: Waiters::default(),
             stopping: AtomicBool::new(false),
+            checkpointing: AtomicBool::new(false),
             killed: CancellationToken::new(),
             tasks: TaskTracker::new(),
             jobs: Mutex::new(Jobs { queue, running: HashMap::new() }),
@@ -133,7 +136,7 @@ impl Shared {
         self.jobs().running.insert(live.id, Some(Arc::clone(live)));
         if self.killed.is_cancelled() {
             live.signal.trip(Stop::ClaimLost);
-        } else if self.stopping.load(Ordering::Acquire) {
+        } else if self.checkpointing.load(Ordering::Acquire) {
             live.signal.trip(Stop::ShuttingDown);
         }
     }

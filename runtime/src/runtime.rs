@@ -5,6 +5,7 @@ use crate::job::{Job, JobId, Transition};
 use crate::lease;
 use crate::progress::Figures;
 use crate::query::{self, Filter};
+use crate::recovery::Recovery;
 use crate::runner::{self, Shared};
 use crate::services::Services;
 use crate::status::Status;
@@ -99,7 +100,7 @@ impl Builder {
         }
         shared.tasks.spawn(runner::schedule(Arc::clone(&shared)));
         shared.tasks.spawn(lease::beat(Arc::clone(&shared)));
-        Ok(Runtime(Arc::new(Handle { shared })))
+        Ok(Runtime(Arc::new(Handle { recovery: Recovery::default(), shared })))
     }
 }
 
@@ -115,6 +116,7 @@ impl fmt::Debug for Builder {
 pub struct Runtime(pub(crate) Arc<Handle>);
 
 pub(crate) struct Handle {
+    pub(crate) recovery: Recovery,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -171,6 +173,11 @@ impl Runtime {
     /// When the engine cannot read.
     pub fn counts(&self) -> Result<Vec<(Status, u64)>, Error> {
         query::counts(&*self.0.shared.engine.snapshot())
+    }
+
+    /// What this start found of an earlier life of its node, and what became of it.
+    pub fn recovery(&self) -> Recovery {
+        self.0.recovery.clone()
     }
 
     /// The live numbers of a job that runs here.

@@ -14,6 +14,8 @@ pub enum Stop {
     Cancelled,
     /// The runtime is shutting down; the job goes on at the next start.
     ShuttingDown,
+    /// Somebody paused the job; it goes on when it is resumed.
+    Paused,
     /// Another runner took the job: whatever this one would commit is going to be refused.
     ClaimLost,
 }
@@ -23,6 +25,7 @@ impl fmt::Display for Stop {
         f.write_str(match self {
             Stop::Cancelled => "the job was cancelled",
             Stop::ShuttingDown => "the runtime is shutting down",
+            Stop::Paused => "the job was paused",
             Stop::ClaimLost => "another runner took the job",
         })
     }
@@ -45,18 +48,20 @@ struct Request {
 fn gravity(stop: Stop) -> u8 {
     match stop {
         Stop::ShuttingDown => 1,
-        Stop::Cancelled => 2,
-        Stop::ClaimLost => 3,
+        Stop::Paused => 2,
+        Stop::Cancelled => 3,
+        Stop::ClaimLost => 4,
     }
 }
 
 impl Signal {
-    /// The stop that was asked for, if any. A cancellation outweighs a shutdown, a lost claim both.
+    /// The stop that was asked for, if any. A pause outweighs a shutdown, a cancellation both, a lost claim all.
     pub fn asked(&self) -> Option<Stop> {
         match self.0.asked.load(Ordering::Acquire) {
             0 => None,
             1 => Some(Stop::ShuttingDown),
-            2 => Some(Stop::Cancelled),
+            2 => Some(Stop::Paused),
+            3 => Some(Stop::Cancelled),
             _ => Some(Stop::ClaimLost),
         }
     }
@@ -86,12 +91,12 @@ impl Signal {
     }
 
     /// Comes back when waiting for a step makes no sense any more: at once for a lost claim, `grace` after a cancellation,
-    /// and for a shutdown when its time is up.
+    /// and for a shutdown when its time is up. A pause alone waits for the step's own safe point.
     pub(crate) async fn overdue(&self, grace: Duration) -> Stop {
         let expired = |signal: &Signal| signal.0.expired.load(Ordering::Acquire).then_some(());
         let stop = self
             .until(|signal| match signal.asked() {
-                Some(Stop::ShuttingDown) if expired(signal).is_none() => None,
+                Some(Stop::ShuttingDown | Stop::Paused) if expired(signal).is_none() => None,
                 asked => asked,
             })
             .await;

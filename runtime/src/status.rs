@@ -13,7 +13,7 @@ pub enum Status {
     Running,
     /// Failed, and waits for `next_run_at` to be tried again.
     Retrying,
-    /// Held back by an operator.
+    /// Held back by an operator, with its active key, until it is resumed or cancelled.
     Paused,
     /// Its stored body cannot be loaded by this program. Tried again at the next start.
     Parked,
@@ -92,8 +92,12 @@ impl Status {
         use Status::{Cancelled, Completed, Failed, Parked, Paused, Pending, Retrying, Running, Skipped};
         match self {
             Pending => matches!(next, Running | Parked | Paused | Cancelled | Skipped),
-            Running => matches!(next, Running | Pending | Retrying | Parked | Completed | Failed | Cancelled | Skipped),
+            Running => matches!(
+                next,
+                Running | Pending | Retrying | Paused | Parked | Completed | Failed | Cancelled | Skipped
+            ),
             Retrying => matches!(next, Running | Parked | Paused | Cancelled),
+            // Resumed, or killed.
             Paused => matches!(next, Pending | Cancelled),
             Parked => matches!(next, Running | Pending | Cancelled | Parked),
             Failed | Cancelled | Skipped => matches!(next, Pending),

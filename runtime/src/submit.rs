@@ -5,6 +5,7 @@ use crate::held::{Effects, Held};
 use crate::job::{JobId, Trigger};
 use crate::keys::{self, INDEX, Part};
 use crate::record;
+use crate::retry::{self, Retry};
 use crate::row::Row;
 use crate::runner::Shared;
 use crate::runtime::Runtime;
@@ -14,6 +15,7 @@ use crate::workflow::Workflow;
 use ebbtide_engine::{Commit, CommitError, Expect, Sync, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// How often a submission looks again when the key it found held is free at the second look.
 const TRIES_MAX: usize = 64;
@@ -30,8 +32,10 @@ pub struct NewJob {
     pub trigger: Trigger,
     /// At most one *stored* job has this key, also after its end.
     pub idempotency_key: Option<String>,
-    /// Tries of one checkpoint before the job fails; the runtime's default when absent.
-    pub attempts_max: Option<u32>,
+    /// How it is tried again after a failure.
+    pub retry: Retry,
+    /// How long it may run, over all its claims and without the time between them; then it fails. Without a limit when absent.
+    pub timeout: Option<Duration>,
     /// What must hold for the job to be made.
     pub expect: Vec<Expect>,
     /// What is written with it.
@@ -50,7 +54,8 @@ impl NewJob {
             unique: None,
             trigger: Trigger::Manual,
             idempotency_key: None,
-            attempts_max: None,
+            retry: Retry::default(),
+            timeout: None,
             expect: Vec::new(),
             writes: Vec::new(),
             follow_up: false,
@@ -230,7 +235,10 @@ impl Draft {
             state: view.state.to_owned(),
             subject: view.subject.map(str::to_owned),
             progress: view.progress,
-            attempts_max: new.attempts_max.unwrap_or(attempts_max).max(1),
+            attempts_max: new.retry.attempts_max.unwrap_or(attempts_max).max(1),
+            backoff_min_micros: new.retry.backoff_min.map(retry::micros),
+            backoff_max_micros: new.retry.backoff_max.map(retry::micros),
+            timeout_micros: new.timeout.map(retry::micros),
             idempotency_key: new.idempotency_key.clone(),
             unique: new.unique.clone(),
             trigger: new.trigger,

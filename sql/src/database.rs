@@ -14,7 +14,7 @@ use datafusion::prelude::SessionConfig;
 use ebbtide_config::Settings;
 use ebbtide_engine::env::SharedEnv;
 use ebbtide_engine::{SharedEngine, Space, rocks::Rocks};
-use ebbtide_runtime::{Runtime, Trigger};
+use ebbtide_runtime::{Drain, Runtime, Trigger};
 use ebbtide_store::{Store, StoreOptions};
 use ebbtide_workflows::flush::{self, Flusher};
 use std::path::PathBuf;
@@ -220,7 +220,7 @@ impl Database {
         inner.stop.cancel();
         inner.reclaiming.close();
         inner.reclaiming.wait().await;
-        inner.runtime.shutdown(deadline.saturating_duration_since(Instant::now())).await;
+        inner.runtime.shutdown(Drain::Checkpoint, deadline.saturating_duration_since(Instant::now())).await;
         let engine = inner.engine.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || engine.close()).await {
             tracing::error!(%error, "the engine did not close in order; its log has everything that was acknowledged");

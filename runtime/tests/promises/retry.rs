@@ -2,7 +2,7 @@
 
 use crate::script::{Act, job, mark};
 use crate::world::{PATIENCE, World, in_time, refusal, stored, submit, wait};
-use ebbtide_runtime::{Error, NewJob, Options, Runtime, Status};
+use ebbtide_runtime::{Error, NewJob, Options, Retry, Runtime, Status};
 use std::time::Duration;
 
 const NOON: i64 = 1_800_000_000_000_000;
@@ -71,7 +71,10 @@ async fn the_next_try_is_kept_over_a_restart() {
 async fn after_its_last_try_the_job_is_failed_and_keeps_state_and_error() {
     let world = World::new();
     let runtime = world.start().await;
-    let new = NewJob { attempts_max: Some(3), ..job([mark("first"), Act::Fail(u32::MAX), mark("last")]).unique(*b"k") };
+    let new = NewJob {
+        retry: Retry { attempts_max: Some(3), ..Retry::default() },
+        ..job([mark("first"), Act::Fail(u32::MAX), mark("last")]).unique(*b"k")
+    };
     let id = submit(&runtime, new).await;
     let failed = wait(&runtime, &id).await;
     assert_eq!((failed.status, failed.state.as_str(), failed.attempt), (Status::Failed, "S1", 3));

@@ -3,7 +3,7 @@
 use crate::script::{Act, job, mark};
 use crate::world::{World, in_time, stored, submit, wait};
 use ebbtide_engine::{Commit, CommitError};
-use ebbtide_runtime::{Error, Options, Shutdown, Status};
+use ebbtide_runtime::{Drain, Error, Options, Shutdown, Status};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -15,7 +15,7 @@ async fn running_jobs_stop_at_a_checkpoint_and_go_on_at_the_next_start() {
     let running = submit(&runtime, job([mark("before"), Act::Hold, mark("after")])).await;
     world.stage.entered().await;
     let waiting = submit(&runtime, job([mark("waiting")])).await;
-    let outcome = in_time(runtime.shutdown(LONG)).await;
+    let outcome = in_time(runtime.shutdown(Drain::Checkpoint, LONG)).await;
     assert_eq!(outcome, Shutdown { released: vec![running], ..Shutdown::default() });
     let released = stored(&runtime, &running);
     assert_eq!((released.status, released.state.as_str()), (Status::Pending, "S1"));
@@ -41,7 +41,7 @@ async fn a_step_that_does_not_stop_is_dropped_at_the_time_limit_and_released() {
     let runtime = world.start().await;
     let id = submit(&runtime, job([Act::Deaf])).await;
     world.stage.entered().await;
-    let outcome = in_time(runtime.shutdown(Duration::from_millis(50))).await;
+    let outcome = in_time(runtime.shutdown(Drain::Checkpoint, Duration::from_millis(50))).await;
     assert_eq!(outcome.released, [id]);
     assert_eq!(stored(&runtime, &id).status, Status::Pending);
 }
@@ -52,7 +52,7 @@ async fn a_step_that_blocks_its_thread_does_not_hold_the_shutdown_up() {
     let runtime = world.start().await;
     let id = submit(&runtime, job([Act::Block])).await;
     world.stage.entered().await;
-    let outcome = in_time(runtime.shutdown(Duration::from_millis(50))).await;
+    let outcome = in_time(runtime.shutdown(Drain::Checkpoint, Duration::from_millis(50))).await;
     assert_eq!(outcome.abandoned, [id]);
     world.stage.open_gate();
     // What it does afterwards counts for nothing; the next start has the job.
@@ -69,7 +69,7 @@ async fn what_ends_in_time_has_ended() {
     world.stage.entered().await;
     let ending = tokio::spawn({
         let runtime = runtime.clone();
-        async move { runtime.shutdown(LONG).await }
+        async move { runtime.shutdown(Drain::Checkpoint, LONG).await }
     });
     world.stage.release();
     let outcome = in_time(ending).await.unwrap();

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use ebbtide_engine::rocks::Rocks;
 use ebbtide_engine::{Engine, SystemEnv};
-use ebbtide_runtime::{BoxFuture, NewJob, Options, Runtime, SPACES, Status, Step, StepError, View, Workflow};
+use ebbtide_runtime::{
+    BoxFuture, Drain, NewJob, Options, Runtime, SPACES, Status, Step, StepError, View, Workflow,
+};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Barrier;
@@ -134,7 +136,7 @@ async fn relay(dir: &Path, jobs: usize, length: Duration) -> Result<Run, super::
         }
     }
     let log_bytes = log_bytes(dir)?.saturating_sub(log_before);
-    runtime.shutdown(Duration::from_secs(10)).await;
+    runtime.shutdown(Drain::Checkpoint, Duration::from_secs(10)).await;
     engine.close();
 
     let mut latencies = Latencies::default();

@@ -215,7 +215,7 @@ async fn rows_and_intervals_flush_by_themselves_and_after_a_restart() {
 
         // These come in while nobody looks.
         world.insert(&table, &user("ben"), 0..12).await;
-        let _shutdown = world.runtime.shutdown(Duration::from_secs(10)).await;
+        let _shutdown = world.runtime.shutdown(ebbtide_runtime::Drain::Checkpoint, Duration::from_secs(10)).await;
         world.store.engine().close();
         let World { folder, store, runtime, flusher } = world;
         drop((store, runtime, flusher));
