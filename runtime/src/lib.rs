@@ -25,6 +25,7 @@
 
 // What a job is.
 pub mod job; // a job and its transitions as others see them
+pub mod kind; // parameters that turn into a job: what a config file declares
 pub mod progress; // live numbers between checkpoints
 mod retry; // how often and how soon a job is tried again
 pub mod signal; // how a running step learns that it should stop
@@ -46,6 +47,7 @@ mod claim; // taking a job by raising its epoch
 mod cpu; // thread CPU time, summed over polls
 mod drive; // step, commit, until done
 mod lease; // heartbeats, and claims whose holder stopped beating
+mod nearest; // "did you mean"
 mod queue; // when each job is to run next
 mod recovery; // what a start found of an earlier life
 mod runner; // which job runs now
@@ -62,6 +64,7 @@ mod pause; // holding a job back, and letting it go on
 pub mod prune; // removing jobs that ended long ago
 pub mod query; // jobs and transitions, from a snapshot
 mod runtime; // the handle and its builder
+pub mod schedule; // declared workflows, started when they are due
 mod submit; // a new job
 pub mod upgrade; // jobs that this program could not run
 
@@ -71,6 +74,7 @@ pub use control::Cancel;
 pub use drain::{Drain, Shutdown};
 pub use error::Error;
 pub use explain::Explanation;
+pub use kind::{Kind, KindInfo, Start, Starting};
 pub use job::{Job, JobId, Transition, Trigger};
 pub use keys::SPACES;
 pub use nodes::Node;
@@ -80,6 +84,7 @@ pub use query::{Filter, JobCursor, TransitionCursor};
 pub use recovery::Recovery;
 pub use retry::Retry;
 pub use runtime::{Builder, Options, Runtime};
+pub use schedule::{Declared, Missed, Overlap, Scheduler, When};
 pub use signal::{Signal, Stop};
 pub use status::Status;
 pub use step::{BoxError, Step, StepError};
