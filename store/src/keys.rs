@@ -4,12 +4,14 @@
 //! table:     table id u64 BE
 //! user:      table | user length u8 | user
 //! user+seq:  user | seq u64 BE
+//! object:    storage length u8 | storage | path
 //! ```
 //! Rows, watermarks, segments and the index of users all order by table, then by user, then by seq; a user's own
 //! range never holds another's, because the length comes before the text.
 
-use crate::{Error, Seq, TableId, UserId};
+use crate::{Error, Seq, StorageId, TableId, UserId};
 use ebbtide_engine::KeyRange;
+use ebbtide_engine::keys::Key;
 
 /// Everything of one table.
 pub(crate) fn table(table: TableId) -> Vec<u8> {
@@ -73,6 +75,32 @@ pub(crate) fn split_user(key: &[u8]) -> Result<(UserId, &[u8]), Error> {
     Ok((UserId::stored(user)?, rest))
 }
 
+/// A user's seqs from `from` on, and then all that comes after him in his table.
+pub(crate) fn seqs_from(table_id: TableId, user_id: &UserId, from: Seq) -> KeyRange {
+    KeyRange::new(user_seq(table_id, user_id, from), KeyRange::prefix(&table(table_id)).to)
+}
+
+/// All of a table that comes after a user, in spaces keyed by user and more.
+pub(crate) fn after_user(table_id: TableId, after: Option<&UserId>) -> KeyRange {
+    let all = KeyRange::prefix(&table(table_id));
+    match after {
+        None => all,
+        Some(after) => KeyRange::new(KeyRange::prefix(&user(table_id, after)).to, all.to),
+    }
+}
+
+/// One object of a storage.
+pub(crate) fn object(storage: &StorageId, path: &str) -> Vec<u8> {
+    Key::with_capacity(1 + storage.as_str().len() + path.len()).text(storage.as_str()).raw(path.as_bytes()).into_vec()
+}
+
+/// The table at the start of a key.
+pub(crate) fn table_of(key: &[u8]) -> Result<TableId, Error> {
+    key.first_chunk()
+        .map(|table| TableId(u64::from_be_bytes(*table)))
+        .ok_or_else(|| Error::corrupt(format!("a key of {} bytes begins with no table", key.len())))
+}
+
 /// The seq at the end of a key that has one.
 pub(crate) fn seq_of(key: &[u8]) -> Result<Seq, Error> {
     key.last_chunk()
@@ -127,6 +155,25 @@ mod tests {
         assert!(split_user(b"short").is_err());
         assert!(split_user(&[0, 0, 0, 0, 0, 0, 0, 1, 5, b'a']).is_err());
         assert!(split_user(&[0, 0, 0, 0, 0, 0, 0, 1, 1, 0xff]).is_err());
+    }
+
+    #[test]
+    fn objects_of_different_storages_have_different_keys() {
+        let storage = |id| StorageId::new(id).unwrap();
+        assert_ne!(object(&storage("l"), "ocal"), object(&storage("lo"), "cal"));
+        assert_ne!(object(&storage("local"), "a/b"), object(&storage("local"), "a"));
+    }
+
+    #[test]
+    fn what_comes_after_a_user_or_a_seq_is_found() {
+        let (t, a, ab) = (TableId(1), UserId::new("a").unwrap(), UserId::new("ab").unwrap());
+        let rest = after_user(t, Some(&a));
+        assert!(!in_range(&rest, &user_seq(t, &a, Seq::MAX)), "nothing of the user himself");
+        assert!(in_range(&rest, &user_seq(t, &ab, 0)));
+        assert!(!in_range(&rest, &user_seq(TableId(2), &ab, 0)), "nor of another table");
+        let rest = seqs_from(t, &a, 5);
+        assert!(!in_range(&rest, &user_seq(t, &a, 4)));
+        assert!(in_range(&rest, &user_seq(t, &a, 5)) && in_range(&rest, &user_seq(t, &ab, 0)));
     }
 
     #[test]

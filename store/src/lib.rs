@@ -6,12 +6,14 @@
 
 pub mod catalog; // namespaces, tables and storages
 pub mod cold; // immutable Parquet segments, durable where they lie
+pub mod deletions; // objects that nothing names any more, and when they go
 pub mod error; // what can go wrong
 pub mod hot; // rows, newest first to arrive
 pub mod ids; // names and numbers, each a type whose existence is its validity
 mod keys; // how keys are laid out
 pub mod manifest; // which segments exist, and up to where they reach
 pub mod path; // where a segment goes, as text
+pub mod quarantine; // objects that nothing ever named, held back before they go
 pub mod readers; // who reads, so that nothing is removed under them
 pub mod reclaim; // what a dropped table leaves behind
 pub mod schema; // column types, and the Arrow schema of a table
@@ -44,5 +46,13 @@ pub const WATERMARKS: Space = Space { name: "watermarks", cache: Cache::Shared }
 /// The manifest.
 pub const SEGMENTS: Space = Space { name: "segments", cache: Cache::Shared };
 
+/// Which segment an object is.
+pub const SEGMENT_PATHS: Space = Space { name: "segment_paths", cache: Cache::Shared };
+/// Objects that are to go, by when they may.
+pub const DELETIONS: Space = Space { name: "deletions", cache: Cache::Shared };
+/// Objects that no segment names.
+pub const QUARANTINE: Space = Space { name: "quarantine", cache: Cache::Shared };
+
 /// The keyspaces of the store, to be handed to the engine when it is opened.
-pub const SPACES: &[Space] = &[CATALOG, HOT, HOT_USERS, HOT_COUNTERS, WATERMARKS, SEGMENTS];
+pub const SPACES: &[Space] =
+    &[CATALOG, HOT, HOT_USERS, HOT_COUNTERS, WATERMARKS, SEGMENTS, SEGMENT_PATHS, DELETIONS, QUARANTINE];

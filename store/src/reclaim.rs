@@ -3,10 +3,14 @@
 //! In this order, each step of it repeatable: the hot tier at once, because snapshots keep what their readers see;
 //! the objects that [`segments`] names once no older reader is registered (see [`crate::Readers`]) and the grace
 //! has passed; the manifest and the [`Dropped`](crate::Dropped) record last, because they name what is left.
+//! [`reclaim`] does all of it, and leaves the objects to [`crate::deletions`].
 
 use crate::catalog::forget_dropped;
-use crate::{TableId, hot, manifest};
-use ebbtide_engine::Write;
+use crate::deletions::{Deletion, Why};
+use crate::manifest::Entry;
+use crate::{Error, Store, TableId, hot, manifest};
+use ebbtide_engine::{Commit, Snapshot, Sync, Write};
+use std::sync::Arc;
 
 pub use crate::manifest::segments;
 
@@ -18,4 +22,43 @@ pub fn hot(table: TableId) -> Vec<Write> {
 /// The writes that remove the rest of a dropped table, once its objects are gone: from here on there is no trace.
 pub fn done(table: TableId) -> Vec<Write> {
     manifest::reclaim(table).chain([forget_dropped(table)]).collect()
+}
+
+/// Segments that one commit of [`reclaim`] takes out of the manifest.
+const SEGMENTS_PER_COMMIT: usize = 1024;
+
+/// Clears away a dropped table: hot rows at once, then page by page its segments, each page in one commit that also
+/// writes down which objects are to go. Gives the number of those objects. Repeatable and safe to drop at any await.
+///
+/// # Errors
+/// The engine's, and [`Error::Corrupt`].
+pub async fn reclaim(store: &Arc<Store>, table: TableId, grace_micros: i64) -> Result<u64, Error> {
+    let commit = |writes| store.engine().commit(Commit { writes, sync: Sync::Unsynced, ..Commit::default() });
+    commit(hot(table)).await?;
+    let mut objects = 0;
+    loop {
+        let snapshot = store.snapshot();
+        let page = tokio::task::spawn_blocking(move || page(snapshot, table))
+            .await
+            .map_err(|error| Error::Conflict { message: format!("the process is ending: {error}") })??;
+        if page.is_empty() {
+            break;
+        }
+        let not_before = store.env().now().saturating_add(grace_micros);
+        // Nobody adds to the manifest of a table that is gone, so nothing is to be expected of it.
+        let (_, mut writes) = manifest::detach(&page);
+        objects += page.len() as u64;
+        writes.extend(page.into_iter().map(|entry| {
+            let crate::Segment { storage, path, bytes, .. } = entry.segment;
+            Deletion { storage, path, bytes, not_before, why: Why::Dropped, failures: 0, error: None }.put()
+        }));
+        commit(writes).await?;
+        store.env().reached("reclaim.page");
+    }
+    commit(done(table)).await?;
+    Ok(objects)
+}
+
+fn page(snapshot: Arc<dyn Snapshot>, table: TableId) -> Result<Vec<Entry>, Error> {
+    manifest::entries(snapshot, table, manifest::Start::Beginning)?.take(SEGMENTS_PER_COMMIT).collect()
 }

@@ -187,6 +187,11 @@ impl Objects for Local {
         list(&(Arc::clone(&self.reader) as Arc<dyn ObjectStore>), prefix)
     }
 
+    async fn sweep_temp(&self, written_before: i64, only_count: bool) -> Result<u64, Error> {
+        let disk = Arc::clone(&self.disk);
+        blocking(OWN_FOLDER, move || disk.sweep_old_temp(written_before, only_count)).await
+    }
+
     fn object_store(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.reader) as Arc<dyn ObjectStore>
     }

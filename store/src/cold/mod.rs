@@ -22,7 +22,7 @@ mod objects;
 mod owner;
 
 pub use error::Error;
-pub use objects::{Listed, Objects, Stored, Upload};
+pub use objects::{Listed, Objects, Stored, Upload, checksum, head};
 pub use owner::Owner;
 
 /// The folder under a root that belongs to the storage itself. No object is written, listed or deleted in it.

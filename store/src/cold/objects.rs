@@ -4,8 +4,8 @@ use std::{fmt::Debug, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
-use object_store::ObjectStore;
+use futures::{TryStreamExt, stream::BoxStream};
+use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::{Error, OWN_FOLDER};
 
@@ -58,6 +58,13 @@ pub trait Objects: Debug + Send + Sync + 'static {
     /// All objects in this folder and below it, in no order; of the whole root for an empty prefix. Never used to plan a query.
     fn list(&self, prefix: &str) -> BoxStream<'static, Result<Listed, Error>>;
 
+    /// Removes temp files that were last written before this time (microseconds since 1970) and still lie there, or only counts
+    /// them. A storage that keeps none has none.
+    async fn sweep_temp(&self, written_before: i64, only_count: bool) -> Result<u64, Error> {
+        let _ = (written_before, only_count);
+        Ok(0)
+    }
+
     /// For readers. Paths are to be made with [`object_store::path::Path::parse`], which takes them as they are.
     fn object_store(&self) -> Arc<dyn ObjectStore>;
 }
@@ -102,6 +109,49 @@ pub(super) fn check_path(path: &str) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// A path as readers want it.
+pub(super) fn location(path: &str) -> Result<object_store::path::Path, Error> {
+    check_path(path)?;
+    object_store::path::Path::parse(path)
+        .map_err(|_| Error::Name { path: path.to_owned(), problem: "an object store takes no such path" })
+}
+
+/// All bytes of an object as they are now, counted and summed up; no object of this name is `None`. They are read in
+/// pieces, so memory does not grow with the object.
+///
+/// # Errors
+/// [`Error::Store`] when it cannot be read.
+pub async fn checksum(objects: &dyn Objects, path: &str) -> Result<Option<Stored>, Error> {
+    let failed = |source| Error::Store { path: path.to_owned(), source: Arc::new(source) };
+    let mut bytes = match objects.object_store().get(&location(path)?).await {
+        Ok(found) => found.into_stream(),
+        Err(object_store::Error::NotFound { .. }) => return Ok(None),
+        Err(source) => return Err(failed(source)),
+    };
+    let mut stored = Stored { bytes: 0, crc32c: 0 };
+    while let Some(piece) = bytes.try_next().await.map_err(failed)? {
+        stored.bytes += piece.len() as u64;
+        stored.crc32c = crc32c::crc32c_append(stored.crc32c, &piece);
+    }
+    Ok(Some(stored))
+}
+
+/// What is known of an object without reading it; `None` when there is none of this name.
+///
+/// # Errors
+/// [`Error::Store`] when it cannot be looked up.
+pub async fn head(objects: &dyn Objects, path: &str) -> Result<Option<Listed>, Error> {
+    match objects.object_store().head(&location(path)?).await {
+        Ok(found) => Ok(Some(Listed {
+            path: path.to_owned(),
+            bytes: found.size,
+            modified_at: found.last_modified.timestamp_micros(),
+        })),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(source) => Err(Error::Store { path: path.to_owned(), source: Arc::new(source) }),
+    }
 }
 
 /// A prefix is a path or nothing at all.

@@ -45,12 +45,14 @@ use super::Error;
 use crate::ColumnStats;
 
 mod layout;
+mod reader;
 mod stats;
 #[cfg(test)]
 mod tests;
 
 use layout::Shape;
 pub use layout::{Layout, Options};
+pub use reader::{Footer, Part, Reader};
 
 /// Keys of the footer, by which a file says what it is without the manifest.
 pub mod footer {

@@ -1,26 +1,30 @@
 //! Which segments exist, and up to where they reach: the truth about the cold tier.
 //!
 //! ```text
-//! segments    table | user | from seq  ->  the segment, JSON
-//! watermarks  table | user             ->  seq, erase generation
+//! segments       table | user | from seq  ->  the segment, JSON
+//! segment_paths  storage | path           ->  table | user | from seq
+//! watermarks     table | user             ->  seq, erase generation
 //! ```
-//! A row moves to the cold tier in the one commit that [`handover`] describes, and by nothing else.
+//! A row moves to the cold tier in the one commit that [`handover`] describes, and by nothing else. What leaves the
+//! manifest again does so by [`detach`] and [`replace`].
 
+mod entry; // entries as they are stored
 mod segment; // one immutable file
 mod stamp; // file timestamps
 mod watermark; // up to where a user's rows are in segments
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
+pub use entry::{Entries, Entry, Start, detach, entries, entry, expect_unnamed, named, replace};
 pub use segment::{ColumnStats, Scalar, Segment};
 pub(crate) use stamp::cuts_max;
 pub use stamp::file_stamp;
 pub use watermark::{Watermark, watermark};
 
 use crate::catalog::{expect_storage, expect_table};
-use crate::{Error, SEGMENTS, Seq, TableId, UserId, WATERMARKS, hot, keys};
-use ebbtide_engine::{Cursor, Defect, Env, Expect, KeyRange, Order, Snapshot, Write};
+use crate::{Error, SEGMENTS, Seq, TableId, UserId, WATERMARKS, hot, keys, quarantine};
+use ebbtide_engine::{Defect, Env, Expect, KeyRange, Snapshot, Write};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -52,8 +56,10 @@ pub fn handover(
     let mut expect = vec![old.expect(), expect_table(old.table())];
     let storages: BTreeSet<_> = segments.iter().map(|segment| &segment.storage).collect();
     expect.extend(storages.into_iter().map(expect_storage));
+    // The other side of the orphan sweep, whose commits expect the manifest not to name the object: never both.
+    expect.extend(segments.iter().map(|segment| quarantine::expect_absent(&segment.storage, &segment.path)));
 
-    let mut writes: Vec<Write> = segments.iter().map(entry).collect();
+    let mut writes: Vec<Write> = segments.iter().flat_map(entry::put).collect();
     if !env.planted(Defect::WatermarkSkipped) {
         writes.push(old.raised(new_seq));
     }
@@ -61,12 +67,6 @@ pub fn handover(
         writes.extend(hot::handed_over(old.table(), rows, bytes));
     }
     (expect, writes)
-}
-
-fn entry(segment: &Segment) -> Write {
-    let key = keys::user_seq(segment.table_id, &segment.user, segment.from_seq);
-    let value = serde_json::to_vec(segment).expect("a segment is a plain struct of text and numbers");
-    Write::Put { space: SEGMENTS, key, value }
 }
 
 /// The segments of a table, or of one of its users, by user and then by seq.
@@ -83,32 +83,20 @@ pub fn segments(snapshot: Arc<dyn Snapshot>, table: TableId, user: Option<&UserI
 /// The engine's; each item may also be [`Error::Corrupt`].
 pub fn scan_segments(snapshot: Arc<dyn Snapshot>, table: TableId, user: Option<&UserId>) -> Result<Segments, Error> {
     let prefix = user.map_or_else(|| keys::table(table), |user| keys::user(table, user));
-    Ok(Segments { cursor: snapshot.scan(SEGMENTS, KeyRange::prefix(&prefix), Order::Ascending)? })
+    Ok(Segments { entries: Entries::scan(snapshot, KeyRange::prefix(&prefix))? })
 }
 
-/// Reads manifest entries as it goes.
+/// Reads segments from the manifest as it goes.
+#[derive(Debug)]
 pub struct Segments {
-    cursor: Box<dyn Cursor>,
-}
-
-impl std::fmt::Debug for Segments {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Segments").finish_non_exhaustive()
-    }
+    entries: Entries,
 }
 
 impl Iterator for Segments {
     type Item = Result<Segment, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.cursor.next() {
-            Ok(None) => None,
-            Ok(Some((key, value))) => Some(
-                serde_json::from_slice(value)
-                    .map_err(|error| Error::corrupt(format!("the manifest's entry {}: {error}", key.escape_ascii()))),
-            ),
-            Err(error) => Some(Err(error.into())),
-        }
+        self.entries.next().map(|entry| entry.map(|entry| entry.segment))
     }
 }
 

@@ -48,6 +48,17 @@ fn segment(table: &Table, user: &UserId, from_seq: Seq, to_seq: Seq) -> Segment 
     }
 }
 
+/// A segment whose object has this path.
+pub(crate) fn segment_at(path: &str) -> Segment {
+    let table = crate::testing::table(Kind::User, &[("id", ColumnType::BigInt, false)]);
+    Segment { path: path.to_owned(), ..segment(&table, &UserId::new("ana").unwrap(), 1, 3) }
+}
+
+/// The writes that make the manifest name a segment, whatever else holds.
+pub(crate) fn attach(segment: &Segment) -> Vec<Write> {
+    entry::put(segment).into()
+}
+
 async fn commit(store: &Store, (expect, writes): (Vec<Expect>, Vec<Write>)) -> Result<(), CommitError> {
     store.engine().commit(Commit { expect, writes, ..Commit::default() }).await.map(|_| ())
 }
@@ -212,4 +223,69 @@ fn the_stored_form_of_a_segment_still_loads() {
     assert_eq!(segment.columns[5], ColumnStats { id: 6, name: "blob".to_owned(), min: None, max: None, nulls: None });
     let again: Segment = serde_json::from_slice(&serde_json::to_vec(&segment).unwrap()).unwrap();
     assert_eq!(again, segment);
+}
+
+#[tokio::test]
+async fn segments_are_found_by_their_objects_and_leave_as_they_were_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, table) = opened(&dir, &TestEnv::new()).await;
+    let ana = UserId::new("ana").unwrap();
+    let old = watermark(&*store.snapshot(), table.id, &ana).unwrap();
+    let parts = [segment(&table, &ana, 1, 3), segment(&table, &ana, 4, 6)];
+    commit(&store, handover(&**store.env(), &parts, &old, 6, 6, 0)).await.unwrap();
+    let local = StorageId::local();
+    let found = named(&*store.snapshot(), &local, &parts[1].path).unwrap();
+    assert_eq!(found, Some((table.id, ana.clone(), 4)));
+    assert_eq!(named(&*store.snapshot(), &local, "other.parquet").unwrap(), None);
+    assert_eq!(named(&*store.snapshot(), &StorageId::new("other").unwrap(), &parts[1].path).unwrap(), None);
+
+    let read: Vec<Entry> =
+        entries(store.snapshot(), table.id, Start::Beginning).unwrap().collect::<Result<_, _>>().unwrap();
+    let rewritten = Segment { from_seq: 5, rows: 2, path: "new.parquet".to_owned(), ..parts[1].clone() };
+    commit(&store, replace(&read[1], &rewritten)).await.unwrap();
+    assert!(
+        matches!(commit(&store, detach(&read[1..])).await, Err(CommitError::Mismatch { .. })),
+        "what was rewritten meanwhile does not leave"
+    );
+    commit(&store, detach(&read[..1])).await.unwrap();
+    assert_eq!(segments(store.snapshot(), table.id, None).unwrap(), [rewritten.clone()]);
+    for gone in &parts {
+        assert_eq!(named(&*store.snapshot(), &local, &gone.path).unwrap(), None);
+    }
+    assert_eq!(entry(&*store.snapshot(), table.id, &ana, 5).unwrap().unwrap().segment, rewritten);
+    assert_eq!(entries(store.snapshot(), table.id, Start::AfterUser(&ana)).unwrap().count(), 0);
+    assert_eq!(entries(store.snapshot(), table.id, Start::Seq(&ana, 5)).unwrap().count(), 1);
+    assert_eq!(entries(store.snapshot(), table.id, Start::Seq(&ana, 6)).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn an_object_is_named_or_quarantined_and_never_both() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, table) = opened(&dir, &TestEnv::new()).await;
+    let ana = UserId::new("ana").unwrap();
+    let old = watermark(&*store.snapshot(), table.id, &ana).unwrap();
+    let part = segment(&table, &ana, 1, 3);
+    let found = quarantine::Quarantined {
+        storage: StorageId::local(),
+        path: part.path.clone(),
+        bytes: 100,
+        modified_at: 1,
+        quarantined_at: 2,
+        job_id: "job".to_owned(),
+    };
+    let put = |found: &quarantine::Quarantined| {
+        let (expect, write) = found.put();
+        (vec![expect], vec![write])
+    };
+    commit(&store, put(&found)).await.unwrap();
+    assert_eq!(
+        quarantine::scan(store.snapshot(), None).unwrap().map(Result::unwrap).collect::<Vec<_>>(),
+        [found.clone()]
+    );
+    let late = handover(&**store.env(), std::slice::from_ref(&part), &old, 3, 3, 0);
+    assert!(matches!(commit(&store, late.clone()).await, Err(CommitError::Mismatch { .. })), "a stale flush is late");
+    commit(&store, (vec![], vec![found.release()])).await.unwrap();
+    assert_eq!(quarantine::get(&*store.snapshot(), &found.storage, &found.path).unwrap(), None);
+    commit(&store, late).await.unwrap();
+    assert!(matches!(commit(&store, put(&found)).await, Err(CommitError::Mismatch { .. })), "a stale sweep is late");
 }

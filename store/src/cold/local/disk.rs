@@ -67,6 +67,35 @@ impl Disk {
         Ok(())
     }
 
+    /// Removes temp files that nobody has written to since `written_before`, or only counts them. Should one of them belong to
+    /// an upload that stands still, that upload fails when it is finished, and nothing else happens.
+    pub(super) fn sweep_old_temp(&self, written_before: i64, only_count: bool) -> Result<u64, Error> {
+        let failed = || Error::io("list the temp files in", &self.temp);
+        let mut swept = 0;
+        for entry in std::fs::read_dir(&self.temp).map_err(failed())? {
+            let entry = entry.map_err(failed())?;
+            // What is gone or cannot be asked is left to whoever is at it.
+            let Some(written) = entry.metadata().ok().and_then(|found| found.modified().ok()) else { continue };
+            let written = written.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_micros());
+            if i64::try_from(written).unwrap_or(i64::MAX) >= written_before {
+                continue;
+            }
+            let path = entry.path();
+            if !only_count {
+                match std::fs::remove_file(&path) {
+                    Ok(()) => self.saw(Event::Removed(&path)),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => {
+                        tracing::warn!(path = %path.display(), %error, "a temp file cannot be removed");
+                        continue;
+                    }
+                }
+            }
+            swept += 1;
+        }
+        Ok(swept)
+    }
+
     /// Creates a temp file for the object at `path`, relative to the root.
     pub(super) fn create(self: &Arc<Self>, path: &str) -> Result<TempFile, Error> {
         let temp = self.temp.join(format!("{}.tmp", self.env.id().simple()));

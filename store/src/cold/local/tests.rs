@@ -332,3 +332,22 @@ fn only_the_owner_sweeps() {
     drop(plain(dir.path()));
     assert!(!left.exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_temp_files_are_swept_while_the_storage_is_open() {
+    let dir = TempDir::new().unwrap();
+    let local = plain(dir.path());
+    std::fs::write(dir.path().join(".ebbtide/tmp/left.tmp"), "half an object").unwrap();
+    let now = SystemEnv.now();
+    let hour = 3_600_000_000;
+    assert_eq!(local.sweep_temp(now - hour, false).await.unwrap(), 0, "too young");
+    assert_eq!(local.sweep_temp(now + hour, true).await.unwrap(), 1, "only counted");
+    assert_eq!(temp_files(dir.path()), 1);
+    let mut upload = local.begin("a/b.parquet").await.unwrap();
+    upload.write(Bytes::from_static(b"in the middle")).await.unwrap();
+    assert_eq!(local.sweep_temp(now + hour, false).await.unwrap(), 2);
+    assert_eq!(temp_files(dir.path()), 0);
+    upload.finish().await.expect_err("an upload whose temp file is gone makes no object");
+    assert!(!dir.path().join("a/b.parquet").exists());
+    local.put_small("a/b.parquet", Bytes::from_static(b"again")).await.unwrap();
+}

@@ -395,3 +395,50 @@ fn grown(batch: &RecordBatch) -> Vec<RecordBatch> {
     };
     vec![renumbered(&many, FROM - many.num_rows() as i64), batch.clone()]
 }
+
+#[tokio::test]
+async fn a_segment_is_read_back_whole_and_in_part() {
+    use crate::cold::{Objects, checksum, head, remote};
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..5_000));
+    let batch = with_hidden(100, vec![("id", ids)]);
+    let (file, finished) =
+        write(std::slice::from_ref(&batch), Options { row_group_rows_max: 700, ..Options::default() });
+    let store = Arc::new(object_store::memory::InMemory::new());
+    let runtime = tokio::runtime::Handle::current();
+    let objects = remote::Remote::new(store, "", "memory", runtime, remote::Options::default()).unwrap();
+    let stored = objects.put_small("a/b.parquet", file.clone()).await.unwrap();
+
+    assert_eq!(checksum(&*objects, "a/b.parquet").await.unwrap(), Some(stored));
+    assert_eq!(head(&*objects, "a/b.parquet").await.unwrap().unwrap().bytes, finished.bytes);
+    assert_eq!(checksum(&*objects, "a/c.parquet").await.unwrap(), None);
+    assert_eq!(head(&*objects, "a/c.parquet").await.unwrap(), None);
+
+    for first_row in [0, 1, 699, 700, 4_999, 5_000] {
+        let part = Part { columns: None, first_row, batch_rows: 512 };
+        let mut reader = Reader::open(&*objects, "a/b.parquet", finished.bytes, part).await.unwrap();
+        assert_eq!(reader.footer().rows, 5_000);
+        assert_eq!((reader.footer().from_seq, reader.footer().to_seq), (Some(100), Some(5_099)));
+        assert_eq!(
+            (reader.footer().user.as_deref(), reader.footer().table.as_deref()),
+            (Some("ann"), Some("chat.messages"))
+        );
+        assert_eq!(reader.footer().schema_version, Some(3));
+        assert_eq!(reader.schema(), &batch.schema(), "field ids and all");
+        let mut batches = Vec::new();
+        while let Some(read) = reader.next().await.unwrap() {
+            assert!(read.num_rows() <= 512);
+            batches.push(read);
+        }
+        let first = usize::try_from(first_row).unwrap();
+        let read = concat_batches(&batch.schema(), batches.iter()).unwrap();
+        assert_eq!(read, batch.slice(first, 5_000 - first), "from row {first_row}");
+    }
+    let part = Part { columns: Some(&["_seq"]), first_row: 0, batch_rows: 8192 };
+    let mut reader = Reader::open(&*objects, "a/b.parquet", finished.bytes, part).await.unwrap();
+    let read = reader.next().await.unwrap().unwrap();
+    assert_eq!(read.num_columns(), 1);
+    assert!(
+        Reader::open(&*objects, "a/b.parquet", finished.bytes - 1, part).await.is_err(),
+        "no footer where it should be"
+    );
+}

@@ -1,0 +1,133 @@
+use super::*;
+use crate::testing::{TestEnv, open_store};
+use crate::{Store, manifest};
+use bytes::Bytes;
+use ebbtide_engine::Commit;
+use std::sync::atomic::Ordering;
+
+async fn object(store: &Store, path: &str) -> Deletion {
+    let objects = store.objects(&StorageId::local()).unwrap();
+    objects.put_small(path, Bytes::from_static(b"bytes")).await.unwrap();
+    Deletion {
+        storage: StorageId::local(),
+        path: path.to_owned(),
+        bytes: 5,
+        not_before: store.env().now() + 1_000_000,
+        why: Why::Retention,
+        failures: 0,
+        error: None,
+    }
+}
+
+async fn write(store: &Store, writes: Vec<Write>) {
+    store.engine().commit(Commit { writes, ..Commit::default() }).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_object_goes_after_its_grace_and_its_readers() {
+    let dir = tempfile::tempdir().unwrap();
+    let env = TestEnv::new();
+    let store = open_store(dir.path(), &env).await;
+    let deletion = object(&store, "a/b/one.parquet").await;
+    let file = dir.path().join("storage/a/b/one.parquet");
+    write(&store, vec![deletion.put()]).await;
+    assert_eq!(delete_due(&store, 10).await.unwrap(), Deleted::default(), "the grace has not passed");
+    assert_eq!(pending(store.snapshot(), None, 10).unwrap(), [deletion]);
+
+    env.now.fetch_add(1_000_000, Ordering::SeqCst);
+    let reader = store.readers().register();
+    let deleting = tokio::spawn({
+        let store = store.clone();
+        async move { delete_due(&store, 10).await.unwrap() }
+    });
+    // A reader that comes later is no reason to wait for him.
+    tokio::task::yield_now().await;
+    assert!(file.exists() && !deleting.is_finished(), "somebody may still read it");
+    drop(reader);
+    let deleted = deleting.await.unwrap();
+    assert_eq!((deleted.objects, deleted.bytes, deleted.failed), (1, 5, 0));
+    assert!(!file.exists());
+    assert_eq!(pending(store.snapshot(), None, 10).unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_cannot_be_removed_is_tried_again_later_and_holds_up_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let env = TestEnv::new();
+    let store = open_store(dir.path(), &env).await;
+    let good = object(&store, "good.parquet").await;
+    let bad = Deletion { storage: StorageId::new("gone").unwrap(), not_before: good.not_before - 1, ..good.clone() };
+    write(&store, vec![good.put(), bad.put()]).await;
+    env.now.fetch_add(1_000_000, Ordering::SeqCst);
+    let first = delete_due(&store, 1).await.unwrap();
+    assert_eq!((first.objects, first.failed, first.more), (0, 1, true));
+    assert_eq!(delete_due(&store, 1).await.unwrap().objects, 1, "the one behind it is not held up");
+    let left = pending(store.snapshot(), None, 10).unwrap();
+    assert_eq!((left.len(), left[0].failures), (1, 1));
+    assert!(left[0].error.as_ref().unwrap().contains("gone"));
+    assert!(left[0].not_before > env.now.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn an_object_that_the_manifest_names_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let env = TestEnv::new();
+    let store = open_store(dir.path(), &env).await;
+    let deletion = object(&store, "named.parquet").await;
+    let named = manifest::tests::segment_at(&deletion.path);
+    write(&store, manifest::tests::attach(&named)).await;
+    write(&store, vec![deletion.put()]).await;
+    env.now.fetch_add(1_000_000, Ordering::SeqCst);
+    delete_due(&store, 10).await.unwrap();
+    assert!(dir.path().join("storage/named.parquet").exists());
+}
+
+#[tokio::test]
+async fn the_worker_removes_what_is_due_and_stops() {
+    let dir = tempfile::tempdir().unwrap();
+    let env = TestEnv::new();
+    let store = open_store(dir.path(), &env).await;
+    let deletion = object(&store, "one.parquet").await;
+    write(&store, vec![deletion.put()]).await;
+    env.now.fetch_add(1_000_000, Ordering::SeqCst);
+    let worker = Worker::start(store.clone());
+    let gone = async {
+        while !pending(store.snapshot(), None, 1).unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), gone).await.unwrap();
+    worker.stop().await;
+    assert!(!dir.path().join("storage/one.parquet").exists());
+    drop(worker);
+    assert_eq!(Arc::strong_count(&store), 1, "a stopped worker keeps nothing open");
+}
+
+#[tokio::test]
+async fn what_a_dropped_table_leaves_is_written_down_before_it_goes() {
+    use crate::catalog::Kind;
+    use crate::testing::{name, new_table};
+    let dir = tempfile::tempdir().unwrap();
+    let env = TestEnv::new();
+    let store = open_store(dir.path(), &env).await;
+    store.catalog().create_namespace(&name("chat")).await.unwrap();
+    let columns = [("id", crate::ColumnType::BigInt, false)];
+    let table = store.catalog().create_table(new_table("messages", Kind::User, &columns)).await.unwrap();
+    for number in 0..3 {
+        let deletion = object(&store, &format!("{number}.parquet")).await;
+        let segment = manifest::tests::segment_at(&deletion.path);
+        let segment =
+            manifest::Segment { table_id: table.id, from_seq: 1 + number, to_seq: 1 + number, rows: 1, ..segment };
+        write(&store, manifest::tests::attach(&segment)).await;
+    }
+    store.catalog().drop_table("chat", "messages").await.unwrap();
+    assert_eq!(crate::reclaim::reclaim(&store, table.id, 1_000_000).await.unwrap(), 3);
+    assert!(store.catalog().dropped(&store.snapshot()).unwrap().is_empty(), "no trace of the table");
+    assert_eq!(manifest::segments(store.snapshot(), table.id, None).unwrap(), []);
+    assert_eq!(pending(store.snapshot(), None, 10).unwrap().len(), 3);
+    assert!(dir.path().join("storage/0.parquet").exists(), "within the grace");
+    env.now.fetch_add(1_000_000, Ordering::SeqCst);
+    assert_eq!(delete_due(&store, 10).await.unwrap().objects, 3);
+    assert!(!dir.path().join("storage/0.parquet").exists());
+    assert_eq!(crate::reclaim::reclaim(&store, table.id, 0).await.unwrap(), 0, "again is no harm");
+}
