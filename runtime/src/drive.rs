@@ -190,6 +190,7 @@ impl<'a> Drive<'a> {
             })
             .await;
         let still_ours = held.is_claimed_by(live.epoch);
+        live.heed(&held.row);
         drop(held);
         match committed {
             Ok(()) => {

@@ -56,7 +56,7 @@ async fn extend(shared: &Shared, live: &Live) {
     match held.commit(shared, &live.id, effects, |row| row.lease_expires_at = Some(end)).await {
         Ok(()) => {}
         Err(refused) => match refused.or_again() {
-            Ok(()) if held.is_claimed_by(live.epoch) => {}
+            Ok(()) if held.is_claimed_by(live.epoch) => live.heed(&held.row),
             Ok(()) => live.signal.trip(Stop::ClaimLost),
             Err(error) => {
                 tracing::warn!(job_id = %live.id, %error, "the claim could not be extended")

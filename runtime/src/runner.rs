@@ -7,6 +7,7 @@ use crate::job::JobId;
 use crate::keys::{self, INDEX};
 use crate::progress::ProgressHandle;
 use crate::queue::Queue;
+use crate::row::Row;
 use crate::runtime::Options;
 use crate::services::Services;
 use crate::signal::{Signal, Stop};
@@ -59,6 +60,17 @@ pub(crate) struct Live {
     pub(crate) progress: ProgressHandle,
     /// Locked for the time of a commit, so that heartbeats and cancellations do not make a step's commit fail.
     pub(crate) held: tokio::sync::Mutex<Held>,
+}
+
+impl Live {
+    /// Tells the step what others, perhaps in another process, have written into the row as their wish.
+    pub(crate) fn heed(&self, row: &Row) {
+        if row.cancel_requested {
+            self.signal.trip(Stop::Cancelled);
+        } else if row.pause_requested {
+            self.signal.trip(Stop::Paused);
+        }
+    }
 }
 
 /// A place among the running jobs, given back by dropping it.

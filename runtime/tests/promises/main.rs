@@ -10,6 +10,7 @@ mod follow_up; // what was asked for meanwhile starts afterwards
 mod history; // transitions form a legal path, counters equal a recount
 mod listing; // newest first, by status, by scope, in pages
 mod parked; // what cannot be loaded is set aside
+mod pause; // held back, and let go on
 mod progress; // live numbers, CPU and memory
 mod retry; // tries, backoff, failure
 mod script; // a workflow that does as it is told

@@ -77,6 +77,44 @@ async fn what_ends_in_time_has_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_that_lets_jobs_finish_does_not_stop_them_in_time() {
+    let world = World::new();
+    let runtime = world.start_as(Options { concurrency_max: 1, ..world.options.clone() }).await;
+    let running = submit(&runtime, job([Act::Hold, Act::Hold, mark("after")])).await;
+    world.stage.entered().await;
+    let waiting = submit(&runtime, job([mark("waiting")])).await;
+    let ending = tokio::spawn({
+        let runtime = runtime.clone();
+        async move { runtime.shutdown(Drain::Finish, LONG).await }
+    });
+    // It is on its way once nothing new is taken.
+    in_time(async {
+        while runtime.submit(job([Act::Step]).unique(*b"asked")).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    world.stage.release();
+    world.stage.entered().await;
+    world.stage.release();
+    let outcome = in_time(ending).await.unwrap();
+    assert_eq!(outcome, Shutdown { ended: vec![running], ..Shutdown::default() });
+    assert_eq!((world.marks("after"), stored(&runtime, &waiting).epoch), (1, 0), "it finished, and nothing else began");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_finish_in_time_stops_at_a_checkpoint() {
+    let world = World::new();
+    let runtime = world.start().await;
+    let id = submit(&runtime, job([mark("before"), Act::Hold])).await;
+    world.stage.entered().await;
+    let outcome = in_time(runtime.shutdown(Drain::Finish, Duration::from_millis(500))).await;
+    assert_eq!(outcome, Shutdown { released: vec![id], ..Shutdown::default() });
+    let released = stored(&runtime, &id);
+    assert_eq!((released.status, released.state.as_str()), (Status::Pending, "S1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn waiting_ends_when_the_engine_takes_no_more_writes() {
     let world = World::new();
     let runtime = world.start().await;
