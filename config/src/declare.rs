@@ -163,6 +163,18 @@ pub(crate) fn switch(default: bool) -> Declared<Switch> {
     Declared::new(Switch, default)
 }
 
+/// A text.
+pub(crate) struct Text;
+pub(crate) fn text(default: &str) -> Declared<Text> {
+    Declared::new(Text, default.to_owned())
+}
+
+/// One of a few words.
+pub(crate) struct Choice<T: 'static>(&'static [(&'static str, T)]);
+pub(crate) fn choice<T: Copy + PartialOrd>(default: T, words: &'static [(&'static str, T)]) -> Declared<Choice<T>> {
+    Declared::new(Choice(words), default)
+}
+
 /// A value that may be left out, of another kind when it is there.
 pub(crate) struct Unset<K>(Declared<K>)
 where
@@ -270,6 +282,37 @@ impl Kind for Switch {
     }
     fn show(&self, value: &bool) -> Option<String> {
         Some(value.to_string())
+    }
+}
+
+impl Kind for Text {
+    type Value = String;
+    fn read(&self, raw: &Raw) -> Result<String, String> {
+        match raw {
+            Raw::Text(text) | Raw::Bare(text) => Ok(text.clone()),
+            _ => Err(format!("{} is no text; put it in quotes", raw.describe())),
+        }
+    }
+    fn show(&self, value: &String) -> Option<String> {
+        Some(quoted(value))
+    }
+}
+
+impl<T: Copy + PartialOrd> Kind for Choice<T> {
+    type Value = T;
+    fn read(&self, raw: &Raw) -> Result<T, String> {
+        let written = match raw {
+            Raw::Text(text) | Raw::Bare(text) => Some(text),
+            _ => None,
+        };
+        let found = written.and_then(|text| self.0.iter().find(|(word, _)| word == text));
+        found.map(|(_, value)| *value).ok_or_else(|| {
+            let words: Vec<_> = self.0.iter().map(|(word, _)| quoted(word)).collect();
+            format!("{} is none of {}", raw.describe(), words.join(", "))
+        })
+    }
+    fn show(&self, value: &T) -> Option<String> {
+        self.0.iter().find(|(_, known)| known == value).map(|(word, _)| quoted(word))
     }
 }
 

@@ -9,25 +9,41 @@ use crate::declare::{Raw, Section};
 use crate::error::{Place, Problem};
 use crate::load::Entry;
 use crate::nearest::nearest;
+use crate::workflow::{self, Workflow};
 
-/// Reads the settings of one file; what is wrong goes into `problems`.
-pub(crate) fn read(path: &Path, content: &str, sections: &[Section], problems: &mut Vec<Problem>) -> Vec<Entry> {
-    let reader = Reader { path, content, sections };
+/// The one table that may stand in the file many times.
+const WORKFLOW: &str = "workflow";
+
+/// What one file says.
+#[derive(Default)]
+pub(crate) struct Written {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) workflows: Vec<Workflow>,
+}
+
+/// Reads one file; what is wrong goes into `problems`.
+pub(crate) fn read(path: &Path, content: &str, sections: &[Section], problems: &mut Vec<Problem>) -> Written {
+    let source = Source { path, content };
+    let reader = Reader { source: &source, sections };
     let (root, errors) = DeTable::parse_recoverable(content);
     if !errors.is_empty() {
         // What could be recovered is not looked at: a missing quote would be reported as unknown keys too.
         problems.extend(errors.iter().map(|error| {
             let offset = error.span().map_or(0, |span| span.start);
-            Problem::new(reader.place(offset), error.message().replace('\n', "; "))
+            Problem::new(source.place(offset), error.message().replace('\n', "; "))
         }));
-        return Vec::new();
+        return Written::default();
     }
-    let mut entries = Vec::new();
+    let mut written = Written::default();
     for (name, value) in root.get_ref() {
-        let at = reader.place(name.span().start);
+        if name.get_ref() == WORKFLOW {
+            written.workflows = workflow::read(&source, value, problems);
+            continue;
+        }
+        let at = source.place(name.span().start);
         match (reader.section(name.get_ref()), value.get_ref()) {
             (Some(section), DeValue::Table(table)) => {
-                reader.section_entries(section, table, &mut entries, problems);
+                reader.section_entries(section, table, &mut written.entries, problems);
             }
             (Some(section), _) => {
                 let name = section.name;
@@ -36,12 +52,30 @@ pub(crate) fn read(path: &Path, content: &str, sections: &[Section], problems: &
             (None, _) => problems.push(Problem::new(at, reader.unknown_section(name.get_ref()))),
         }
     }
-    entries
+    written
+}
+
+/// A file's text, in which positions become places.
+pub(crate) struct Source<'a> {
+    path: &'a Path,
+    content: &'a str,
+}
+
+impl Source<'_> {
+    /// The place of a byte of the file.
+    pub(crate) fn place(&self, offset: usize) -> Place {
+        let before = self.content.get(..offset).unwrap_or(self.content);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Place::File {
+            path: self.path.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
 }
 
 struct Reader<'a> {
-    path: &'a Path,
-    content: &'a str,
+    source: &'a Source<'a>,
     sections: &'a [Section],
 }
 
@@ -58,11 +92,11 @@ impl Reader<'_> {
                 Some(setting) => entries.push(Entry {
                     section: setting.section,
                     key: setting.key,
-                    place: self.place(value.span().start),
+                    place: self.source.place(value.span().start),
                     raw: raw(value),
                 }),
                 None => problems.push(Problem::new(
-                    self.place(key.span().start),
+                    self.source.place(key.span().start),
                     unknown_key(self.sections, section, key.get_ref()),
                 )),
             }
@@ -77,19 +111,10 @@ impl Reader<'_> {
         if let Some(owner) = owner(self.sections, name) {
             return format!("\"{name}\" stands outside of its section: write it under [{owner}]");
         }
-        match nearest(name, self.sections.iter().map(|section| section.name)) {
+        match nearest(name, self.sections.iter().map(|section| section.name).chain([WORKFLOW])) {
+            Some(WORKFLOW) => format!("unknown section \"{name}\", did you mean [[{WORKFLOW}]]?"),
             Some(near) => format!("unknown section \"{name}\", did you mean [{near}]?"),
             None => format!("unknown section \"{name}\"; known are {}", section_names(self.sections)),
-        }
-    }
-
-    fn place(&self, offset: usize) -> Place {
-        let before = self.content.get(..offset).unwrap_or(self.content);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Place::File {
-            path: self.path.to_owned(),
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
         }
     }
 }
@@ -121,7 +146,7 @@ pub(crate) fn section_names(sections: &[Section]) -> String {
     sections.iter().map(|section| format!("[{}]", section.name)).collect::<Vec<_>>().join(", ")
 }
 
-fn raw(value: &Spanned<DeValue<'_>>) -> Raw {
+pub(crate) fn raw(value: &Spanned<DeValue<'_>>) -> Raw {
     match value.get_ref() {
         DeValue::String(text) => Raw::Text(text.to_string()),
         DeValue::Boolean(value) => Raw::Boolean(*value),

@@ -18,7 +18,9 @@ mod nearest; // "did you mean"
 mod render; // the commented ebbtide.toml
 mod settings; // every setting, with its documentation
 mod unit; // "64 MiB" and "60s"
+mod workflow; // [[workflow]]
 
 pub use error::{Error, Place, Problem};
-pub use settings::{Copy, Engine, Flush, Jobs, Query, Server, Settings, Shutdown, Storage, Transaction};
+pub use settings::{Copy, Drain, Engine, Flush, Jobs, Query, Server, Settings, Shutdown, Storage, Transaction};
 pub use unit::{parse_bytes, parse_duration, show_bytes, show_duration};
+pub use workflow::{Missed, Overlap, Retry, Trigger, Workflow};

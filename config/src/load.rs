@@ -5,9 +5,9 @@ use std::path::Path;
 
 use crate::declare::{Raw, Section};
 use crate::error::{Error, Place, Problem};
-use crate::file;
+use crate::file::{self, Written};
 use crate::nearest::nearest;
-use crate::settings::{Settings, broken_rules, sections};
+use crate::settings::{Places, Settings, broken_rules, sections};
 
 /// A known setting with the value that somebody wrote for it.
 pub(crate) struct Entry {
@@ -31,17 +31,17 @@ impl Settings {
     pub fn load(path: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<Self, Error> {
         let sections = sections();
         let mut problems = Vec::new();
-        let mut entries = match path {
+        let Written { mut entries, workflows } = match path {
             Some(path) => {
                 let content = std::fs::read_to_string(path)
                     .map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
                 file::read(path, &content, &sections, &mut problems)
             }
-            None => Vec::new(),
+            None => Written::default(),
         };
         entries.extend(variables(env, &sections, &mut problems));
 
-        let mut settings = Self::default();
+        let mut settings = Self { workflows, ..Self::default() };
         let mut places = HashMap::new();
         for Entry { section, key, place, raw } in entries {
             match (find(&sections, section, key).set)(&mut settings, &raw) {
@@ -64,7 +64,17 @@ impl Settings {
             Place::File { line, column, .. } => (*line, *column),
             Place::Variable(_) | Place::Default => (usize::MAX, 0),
         });
+        settings.places = Places(places);
         if problems.is_empty() { Ok(settings) } else { Err(Error::Invalid(problems)) }
+    }
+}
+
+impl Settings {
+    /// Where a setting was written; [`Place::Default`] when nowhere.
+    #[must_use]
+    pub fn place_of(&self, section: &str, key: &str) -> Place {
+        let written = self.places.0.iter().find(|(name, _)| **name == (section, key));
+        written.map_or(Place::Default, |(_, place)| place.clone())
     }
 }
 

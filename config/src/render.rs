@@ -45,9 +45,24 @@ impl Settings {
                 };
             }
         }
+        file.push('\n');
+        file.push_str(WORKFLOW_EXAMPLE);
         file
     }
 }
+
+const WORKFLOW_EXAMPLE: &str = r#"# A declared workflow: as many as you like. docs/declaring-workflows.md explains every key.
+# [[workflow]]
+# name = "nightly cleanup"
+# kind = "job_cleanup"
+# trigger = { cron = "0 3 * * *", time_zone = "Europe/Berlin" }
+# parameters = {}
+# retry = { attempts_max = 5, backoff_min = "1s", backoff_max = "5m" }
+# timeout = "1h"
+# overlap = "skip"
+# missed = "run_once"
+# enabled = true
+"#;
 
 /// The lines of a doc comment as one text; an empty line stays a break.
 fn paragraph(lines: &[&str]) -> String {

@@ -3,11 +3,15 @@
 //! The comments here are what `ebbtide.toml` shows: write them for somebody who runs Ebbtide and has
 //! never seen its code. A setting that nothing reads does not belong here.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::declare::{Raw, Section, Setting, address, bytes, count, folder, show, switch, time, unset};
+use crate::declare::{Raw, Section, Setting, address, bytes, choice, count, folder, show, switch, text, time, unset};
+use crate::error::Place;
+use crate::workflow::Workflow;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -17,6 +21,17 @@ const TIB: u64 = 1 << 40;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Where each setting was written.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places(pub(crate) HashMap<(&'static str, &'static str), Place>);
+
+impl PartialEq for Places {
+    /// Where a value was written makes no difference to what it is.
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
 
 /// Turns declarations into the structs, their defaults, and the list that checks and documents them.
 macro_rules! settings {
@@ -33,6 +48,9 @@ macro_rules! settings {
         #[derive(Debug, Clone, PartialEq, Default)]
         pub struct Settings {
             $( $(#[doc = $section_doc])* pub $section: $Section, )*
+            /// The declared workflows, in the order of the file.
+            pub workflows: Vec<Workflow>,
+            pub(crate) places: Places,
         }
 
         $(
@@ -148,6 +166,11 @@ settings! {
         backoff_max: Duration = time(5 * MINUTE).within(Duration::from_millis(1), 7 * DAY),
         /// How long a runner may be silent before another one may take its job.
         lease: Duration = time(30 * SECOND).within(SECOND, DAY),
+        /// Days after which an ended job is removed by the built-in workflow of kind job_cleanup. Declare a [[workflow]] of
+        /// that kind to say more, as a longer time for failed jobs; it takes the place of the built-in one.
+        retention_days: u32 = count(30).within(1, 36_500),
+        /// When the built-in workflow of kind job_cleanup runs: a crontab expression, in UTC.
+        cleanup_schedule: String = text("0 0 * * *"),
     }
 
     /// Answering queries.
@@ -178,8 +201,30 @@ settings! {
     shutdown: Shutdown {
         /// How long running jobs have to reach a checkpoint; what has not is resumed at the next start.
         timeout: Duration = time(5 * MINUTE).within(Duration::ZERO, DAY),
+        /// What running jobs may do in that time: "checkpoint", they stop at their next checkpoint, or "finish", they may
+        /// come to their end and stop at a checkpoint when the time is up.
+        drain: Drain = choice(Drain::Checkpoint, &[("checkpoint", Drain::Checkpoint), ("finish", Drain::Finish)]),
         /// Flush every table before stopping.
         final_flush: bool = switch(false),
+    }
+}
+
+/// What running jobs may do while the server stops.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd)]
+pub enum Drain {
+    /// Stop at their next checkpoint.
+    #[default]
+    Checkpoint,
+    /// Come to their end, as long as there is time.
+    Finish,
+}
+
+impl fmt::Display for Drain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Checkpoint => "checkpoint",
+            Self::Finish => "finish",
+        })
     }
 }
 

@@ -94,7 +94,10 @@ fn a_wrong_file_is_told_where_and_what_would_be_right() {
             "F:2:3: unknown key \"memory_byte_max\" in [flush], did you mean \"memory_bytes_max\"?",
         ),
         ("[flush]\nlease = \"1s\"", "F:2:1: unknown key \"lease\" in [flush]; it belongs to [jobs]"),
-        ("[shutdown]\ncolour = 1", "F:2:1: unknown key \"colour\" in [shutdown]; known are timeout, final_flush"),
+        (
+            "[shutdown]\ncolour = 1",
+            "F:2:1: unknown key \"colour\" in [shutdown]; known are timeout, drain, final_flush",
+        ),
         ("[flsh]", "F:1:2: unknown section \"flsh\", did you mean [flush]?"),
         (
             "[tide_tables]",
