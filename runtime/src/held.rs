@@ -1,6 +1,7 @@
 //! The one way by which a stored job changes: its row as last seen, and the commit that expects exactly that.
 
 use crate::error::Error;
+use crate::floor::{self, Newborn};
 use crate::job::JobId;
 use crate::keys::{self, BODIES, JOBS, Part};
 use crate::record::{self, Before};
@@ -90,14 +91,16 @@ impl Held {
         }
         let follow_up = if ends && self.row.follow_up { self.take_follow_up(shared, id, &mut writes)? } else { None };
         let bytes = record::change(id, Some(&before), &mut self.row, at, &mut writes);
-        let started = follow_up.map(|draft| {
-            let started = JobId::from_uuid(shared.env.id());
-            draft.start(&started, at, &mut writes);
-            started
-        });
-
-        // The row's expectation goes last, so that a place in the answer is a place among the effects.
+        // The runtime's own expectations go last, so that a place in the answer is a place among the effects.
         let effects_count = expect.len();
+        let mut started = None;
+        if let Some(draft) = follow_up {
+            let Newborn { id, at, expect: above } =
+                floor::newborn(&*shared.engine.snapshot(), &shared.env).map_err(Refused::Failed)?;
+            draft.start(&id, at, &mut writes);
+            expect.push(above);
+            started = Some((id, at));
+        }
         let seen = std::mem::replace(&mut self.bytes, bytes);
         if !shared.env.planted(Defect::StaleClaimCommits) {
             expect.push(Expect::equals(JOBS, keys::job(id), seen));
@@ -110,7 +113,7 @@ impl Held {
                     shared.env.reached("job.done");
                     shared.waiters.wake(id);
                 }
-                if let Some(started) = started {
+                if let Some((started, at)) = started {
                     shared.enqueue(started, at);
                 }
                 Ok(())

@@ -8,9 +8,13 @@
 //! | `job_index` | `t` created_at, job id | |
 //! | | `s` status, created_at, job id | when to run, while pending or retrying |
 //! | | `n` scope, created_at, job id | |
+//! | | `w` workflow, created_at, job id | |
+//! | | `h` status, time of the end, job id | what its removal needs, while it is over |
 //! | | `u` active key | job id, until a terminal status |
 //! | | `i` idempotency key | job id, as long as the job is stored |
 //! | `job_counters` | status | how many jobs have it |
+//! | | `g` | how often a job that was over was changed or removed |
+//! | | `f` | no new job is made at or below this time |
 //! | `job_nodes` | node id | node |
 //!
 //! Numbers are big endian, times with their sign bit flipped, so that byte order is their order. Bytes once given out keep
@@ -35,6 +39,11 @@ pub const NODES: Space = Space { name: "job_nodes", cache: Cache::Jobs };
 
 /// Every space of this crate; an engine has to be opened with them.
 pub const SPACES: &[Space] = &[JOBS, BODIES, TRANSITIONS, INDEX, COUNTERS, NODES];
+
+/// Counts every change of a job that is over, its removal too: whoever plans to remove some expects it to stand.
+pub(crate) const HISTORY_CHANGES: &[u8] = b"g";
+/// The time at and below which no new job is made.
+pub(crate) const FLOOR: &[u8] = b"f";
 
 /// What lies beside a job's row.
 #[derive(Clone, Copy)]
@@ -92,13 +101,25 @@ pub(crate) fn by_scope(first: &str, second: &str) -> Vec<u8> {
     key
 }
 
+/// The index that lists the jobs of one declared workflow by time.
+pub(crate) fn by_workflow(workflow: &str) -> Vec<u8> {
+    let mut key = vec![b'w'];
+    put_length_prefixed(&mut key, workflow.as_bytes());
+    key
+}
+
+/// The index that lists the jobs that are over by the time they ended.
+pub(crate) fn history(status: Status) -> Vec<u8> {
+    vec![b'h', status.code()]
+}
+
 /// The length goes first, so that no text can run into the next part of the key.
 fn put_length_prefixed(key: &mut Vec<u8>, bytes: &[u8]) {
     key.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
     key.extend_from_slice(bytes);
 }
 
-/// The place of a job in any of the three time-ordered indexes.
+/// The place of a job in any of the time-ordered indexes.
 pub(crate) fn indexed(mut prefix: Vec<u8>, created_at: i64, id: &JobId) -> Vec<u8> {
     prefix.reserve_exact(24);
     prefix.extend_from_slice(&ordered(created_at));

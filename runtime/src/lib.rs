@@ -34,7 +34,9 @@ pub mod step; // what a step is given, and the ways it can end
 pub mod workflow; // the trait that a kind of job implements
 
 // What is stored.
+mod floor; // where new jobs begin
 mod held; // the one way by which a stored job changes
+mod history; // jobs that are over, by the time they ended
 pub mod keys; // spaces and key layouts
 pub mod nodes; // who runs jobs
 mod record; // what one change of a job writes

@@ -2,6 +2,7 @@
 //!
 //! Every change of a job goes through [`change`], so the indexes, the counters and the history cannot drift from the rows.
 
+use crate::history::{self, Ended};
 use crate::job::{JobId, Transition};
 use crate::keys::{self, BODIES, COUNTERS, INDEX, JOBS, Part, TRANSITIONS};
 use crate::row::Row;
@@ -14,11 +15,12 @@ pub(crate) struct Before {
     pub(crate) status: Status,
     pub(crate) state: String,
     pub(crate) epoch: u64,
+    pub(crate) ended: Option<Ended>,
 }
 
 impl Before {
     pub(crate) fn of(row: &Row) -> Self {
-        Self { status: row.status, state: row.state.clone(), epoch: row.epoch }
+        Self { status: row.status, state: row.state.clone(), epoch: row.epoch, ended: Ended::of(row) }
     }
 
     /// Whether the change belongs into the history: another state, another status, another claim.
@@ -48,6 +50,7 @@ pub(crate) fn change(id: &JobId, before: Option<&Before>, row: &mut Row, at: i64
         row.transitions += 1;
         writes.push(Write::put(TRANSITIONS, keys::transition(id, row.transitions), transition(before, row, at)));
     }
+    history::change(id, before.and_then(|before| before.ended), row, writes);
     let bytes = row.encode();
     writes.push(Write::put(JOBS, keys::job(id), bytes.clone()));
     bytes
@@ -66,6 +69,7 @@ fn move_index(id: &JobId, before: Option<Status>, row: &Row, writes: &mut Vec<Wr
         }
         None => {
             writes.push(Write::put(INDEX, keys::indexed(keys::by_time(), row.created_at, id), []));
+            writes.push(Write::put(INDEX, keys::indexed(keys::by_workflow(&row.workflow), row.created_at, id), []));
             if let Some((first, second)) = &row.scope {
                 writes.push(Write::put(INDEX, keys::indexed(keys::by_scope(first, second), row.created_at, id), []));
             }

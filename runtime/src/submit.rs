@@ -1,6 +1,7 @@
 //! A new job.
 
 use crate::error::Error;
+use crate::floor::{self, Newborn};
 use crate::held::{Effects, Held};
 use crate::job::{JobId, Trigger};
 use crate::keys::{self, INDEX, Part};
@@ -110,7 +111,8 @@ impl Runtime {
 
 async fn store(shared: Arc<Shared>, new: NewJob, draft: Draft) -> Result<Submitted, Error> {
     let shared = &*shared;
-    let id = JobId::from_uuid(shared.env.id());
+    let choose = || floor::newborn(&*shared.engine.snapshot(), &shared.env);
+    let mut newborn = choose()?;
     for _ in 0..TRIES_MAX {
         match holder(shared, &draft.row)? {
             None => {}
@@ -123,10 +125,11 @@ async fn store(shared: Arc<Shared>, new: NewJob, draft: Draft) -> Result<Submitt
                 continue;
             }
         }
-        let at = shared.env.now();
+        let Newborn { id, at, expect: above } = newborn.clone();
         let mut expect = new.expect.clone();
         let own = expect.len();
         expect.extend(draft.absent_keys());
+        expect.push(above);
         let mut writes = new.writes.clone();
         draft.clone().start(&id, at, &mut writes);
         match shared.engine.commit(Commit { expect, writes, sync: Sync::Synced }).await {
@@ -138,12 +141,12 @@ async fn store(shared: Arc<Shared>, new: NewJob, draft: Draft) -> Result<Submitt
             Err(CommitError::Mismatch { index, space, .. }) if index < own => {
                 return Err(Error::Expectation { index, space });
             }
-            // Somebody was faster with one of the keys: look who.
-            Err(CommitError::Mismatch { .. }) => {}
+            // Somebody was faster with one of the keys: look who. Or the floor was raised.
+            Err(CommitError::Mismatch { .. }) => newborn = choose()?,
             Err(error) => return Err(Error::Commit(error)),
         }
     }
-    Err(Error::Contended { id })
+    Err(Error::Contended { id: newborn.id })
 }
 
 /// A key that at most one job holds.

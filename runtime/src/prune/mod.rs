@@ -3,18 +3,34 @@
 //! [`plan`] walks the history keys of one terminal status, oldest end first, and reads no row of a job it removes. A step
 //! puts the batch into its own commit with [`Batch::put`], stores [`Batch::next`] in its next state and goes on from there.
 
+mod removal; // ranges where whole stretches go, single keys elsewhere
+mod stretch; // which sorted keys have no other key between them
+mod walk; // the history of one status, oldest end first
+
 use crate::error::Error;
+use crate::floor;
 use crate::job::JobId;
+use crate::keys::{self, COUNTERS};
 use crate::status::Status;
 use crate::step::Step;
 use ebbtide_engine::{Expect, Snapshot, Write};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
+use walk::{ORDER, Old, Walk};
 
 /// A good number of jobs for one batch: large enough that the commit costs little beside its work, small enough that other
 /// commits wait a few milliseconds at most.
 pub const JOBS_MAX: usize = 8192;
+
+/// Writes of one batch, checked after each chunk of jobs: where no ranges can be removed, a job takes a dozen.
+const WRITES_MAX: usize = 16_384;
+
+/// Jobs that are planned at once.
+const CHUNK_JOBS: usize = 1024;
+
+/// How far below the present the floor stays.
+const FLOOR_AGE_MIN: Duration = Duration::from_secs(60);
 
 /// How long ended jobs are kept, by how they ended. Nothing given: for ever.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,9 +115,49 @@ pub fn plan(
     after: Option<&Place>,
     jobs_max: usize,
 ) -> Result<Batch, Error> {
-    let _ = (snapshot, retention, now, after, jobs_max);
-    Ok(Batch::default())
+    let Some(mut walk) = Walk::begin(snapshot, retention, now, after)? else {
+        return Ok(Batch::default());
+    };
+    let changes = snapshot.get(COUNTERS, keys::HISTORY_CHANGES)?;
+    let floor = floor::read(&**snapshot)?;
+    let mut batch = Batch {
+        status: Some(walk.status),
+        expect: vec![Expect::as_read(COUNTERS, keys::HISTORY_CHANGES, changes)],
+        writes: vec![Write::add(COUNTERS, keys::HISTORY_CHANGES, 1)],
+        ..Batch::default()
+    };
+    let jobs_max = u64::try_from(jobs_max.max(1)).unwrap_or(u64::MAX);
+    let mut above_floor = false;
+    while batch.jobs < jobs_max && batch.writes.len() < WRITES_MAX {
+        let chunk = usize::try_from(jobs_max - batch.jobs).unwrap_or(CHUNK_JOBS).min(CHUNK_JOBS);
+        let jobs = walk.take(chunk)?;
+        let (Some(first), Some(last)) = (jobs.first(), jobs.last()) else { break };
+        batch.oldest = batch.oldest.or(Some(first.ended_at));
+        batch.next = Some(Place { status: walk.status, ended_at: last.ended_at, job_id: last.id });
+        batch.jobs += jobs.len() as u64;
+        above_floor |= jobs.iter().any(|job| floor.is_none_or(|floor| is_above(job, floor)));
+        removal::remove(snapshot, floor, walk.status, &jobs, &mut batch.writes)?;
+    }
+    // Ranges reach no further than the floor was when this was read, so it is raised for the batches to come.
+    let raised = floor_for(retention, now);
+    if above_floor && floor.is_none_or(|floor| floor < raised) {
+        batch.writes.push(floor::raise(raised));
+    }
+    Ok(batch)
 }
+
+fn is_above(job: &Old, floor: i64) -> bool {
+    job.history.created_at > floor || job.id > floor::last_id(floor)
+}
+
+/// As high as jobs are old enough to go, and far enough below the present that no new job has to make way.
+fn floor_for(retention: &Retention, now: i64) -> i64 {
+    let keep = ORDER.into_iter().filter_map(|status| retention.of(status)).min().unwrap_or_default();
+    walk::deadline(now, keep.max(FLOOR_AGE_MIN))
+}
+
+#[cfg(test)]
+mod tests;
 
 /// A status by its name, in stored places.
 mod status_name {

@@ -6,7 +6,7 @@ use crate::job::{Job, JobId};
 use crate::query::Filter;
 use crate::submit::NewJob;
 use futures::FutureExt;
-use std::panic::{self, AssertUnwindSafe};
+use std::panic::AssertUnwindSafe;
 
 /// What [`crash_everywhere`] has done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,10 +109,11 @@ async fn run(world: &mut World, new: NewJob, make_job: &impl Fn(&World) -> NewJo
 async fn verify(world: &World, id: &JobId, expected: &Outcome, check: &impl AsyncFn(&World, &Job), place: &str) {
     let checked = AssertUnwindSafe(async {
         assert_eq!(Outcome::of(world, id), *expected, "history: {:#?}", world.history(id));
+        world.assert_sound();
         check(world, &world.job(id)).await;
     });
     if let Err(cause) = checked.catch_unwind().await {
-        eprintln!("{place}: what follows does not hold");
-        panic::resume_unwind(cause);
+        let said = cause.downcast_ref::<&str>().copied().or_else(|| cause.downcast_ref::<String>().map(String::as_str));
+        panic!("{place}: {}", said.unwrap_or("a check panicked without a text"));
     }
 }

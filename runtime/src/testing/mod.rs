@@ -37,6 +37,7 @@
 //! | [`World`] | engine, environment, services, and runtimes on them; after a death it starts again by itself |
 //! | [`Env`] | clock, ids, chance, named crash points, planted defects |
 //! | [`Moment`] | before, in or after a commit |
+//! | [`Past`] | jobs that are over, without running them |
 //! | [`crash_everywhere`] | a death at every commit of a job's path, and what must hold after each |
 //!
 //! These are for tests: what cannot be set up is a panic with the reason.
@@ -44,9 +45,15 @@
 mod death; // an engine that dies at a chosen commit
 mod env; // what is outside a program, in the hand of a test
 mod everywhere; // a death at every commit of a path
+mod past; // jobs that are over, without running them
+mod sound; // whether counters and indexes say what the rows say
 mod world; // an engine and what a runtime on it is started with
 
 pub use death::Moment;
 pub use env::Env;
 pub use everywhere::{Deaths, crash_everywhere};
+pub use past::Past;
 pub use world::{START, World};
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -2,6 +2,7 @@
 
 use super::death::{Moment, Mortal};
 use super::env::Env;
+use super::sound;
 use crate::error::Error;
 use crate::job::{Job, JobId, Transition};
 use crate::query::Filter;
@@ -109,7 +110,12 @@ impl World {
         self.later.push_back((commit, moment));
     }
 
-    /// How often the program has died so far.
+    /// Comes back when the program has died; at once when it has, and with a panic when it never does.
+    pub async fn died(&self) {
+        in_time("the program dies", self.mortal.died()).await;
+    }
+
+    /// How often the program has died and was started again.
     pub fn crashes(&self) -> u32 {
         self.crashes
     }
@@ -251,6 +257,16 @@ impl World {
             None => format!("{} {}", transition.to_state, transition.status),
         };
         self.transitions(id).into_iter().map(said).collect()
+    }
+
+    /// Asserts that counters, index keys, transitions and bodies are exactly those of the stored rows. Reads all of them.
+    ///
+    /// # Panics
+    ///
+    /// When they are not, with a list of what is wrong.
+    pub fn assert_sound(&self) {
+        let wrong = sound::unsound(&self.database.snapshot());
+        assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
     /// Pulls the plug: the runtime ends where it stands. The next use starts another one.

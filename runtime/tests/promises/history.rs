@@ -2,11 +2,8 @@
 
 use crate::script::{Act, job, mark, scripted};
 use crate::world::{World, in_time, submit};
-use ebbtide_engine::{KeyRange, Order};
-use ebbtide_runtime::keys::{INDEX, JOBS};
 use ebbtide_runtime::{Filter, JobId, NewJob, Options, Runtime, Status, query};
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// Jobs of every fate; those that come to an end have come to it.
 async fn all_fates(world: &World) -> (Runtime, Vec<JobId>) {
@@ -36,36 +33,6 @@ async fn all_fates(world: &World) -> (Runtime, Vec<JobId>) {
     (runtime, ids)
 }
 
-fn recount(world: &World) -> HashMap<Status, u64> {
-    let snapshot = world.engine.snapshot();
-    let mut rows = Arc::clone(&snapshot).scan(JOBS, KeyRange::all(), Order::Ascending).unwrap();
-    let mut counts = HashMap::new();
-    while let Some((key, _)) = rows.next().unwrap() {
-        let id = JobId::from_uuid(uuid::Uuid::from_slice(key).unwrap());
-        *counts.entry(query::job(&*snapshot, &id).unwrap().unwrap().status).or_default() += 1;
-    }
-    counts
-}
-
-fn assert_counted(world: &World, runtime: &Runtime) {
-    let recounted = recount(world);
-    let mut listed = 0;
-    for (status, count) in runtime.counts().unwrap() {
-        assert_eq!(count, recounted.get(&status).copied().unwrap_or(0), "{status}");
-        let jobs = runtime.jobs(Filter::statuses([status]), 1000).unwrap();
-        assert_eq!(jobs.len() as u64, count, "the index of {status}");
-        assert!(jobs.iter().all(|job| job.status == status));
-        listed += jobs.len();
-    }
-    // No key of an index is left behind: one by time and one by status for each job, and no active key.
-    let mut keys = world.engine.snapshot().scan(INDEX, KeyRange::all(), Order::Ascending).unwrap();
-    let mut found = 0;
-    while keys.next().unwrap().is_some() {
-        found += 1;
-    }
-    assert_eq!(found, 2 * listed);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn counters_and_indexes_equal_a_recount() {
     let world = World::new();
@@ -73,7 +40,7 @@ async fn counters_and_indexes_equal_a_recount() {
     let counts: HashMap<_, _> = runtime.counts().unwrap().into_iter().filter(|(_, count)| *count > 0).collect();
     let expected = [(Status::Running, 3), (Status::Completed, 10), (Status::Failed, 10), (Status::Cancelled, 3)];
     assert_eq!(counts, HashMap::from(expected));
-    assert_counted(&world, &runtime);
+    world.assert_sound();
     in_time(runtime.halt()).await;
     drop(runtime);
 
@@ -84,7 +51,7 @@ async fn counters_and_indexes_equal_a_recount() {
         world.stage.release();
     }
     in_time(runtime.idle()).await;
-    assert_counted(&world, &runtime);
+    world.assert_sound();
     in_time(runtime.halt()).await;
 }
 

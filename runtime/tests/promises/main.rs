@@ -4,7 +4,6 @@
 
 mod cancel; // pending and running jobs stop, and stay cancelled
 mod crash; // every crash point: resumed, effects once
-mod env; // clock, chance and crash points, in the hand of a test
 mod fencing; // a stale claim commits nothing
 mod follow_up; // what was asked for meanwhile starts afterwards
 mod history; // transitions form a legal path, counters equal a recount

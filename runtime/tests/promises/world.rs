@@ -1,16 +1,13 @@
 //! An engine in a directory of its own, and runtimes on it.
 
-use crate::env::TestEnv;
 use crate::script::Stage;
-use ebbtide_engine::env::SharedEnv;
-use ebbtide_engine::rocks::Rocks;
-use ebbtide_engine::{Cache, Options as EngineOptions, SharedEngine, Space, counter};
+use ebbtide_engine::{Cache, Space, counter};
+use ebbtide_runtime::testing::{self, Env};
 use ebbtide_runtime::{Job, JobId, NewJob, Options, Runtime};
 use std::fmt::Debug;
-use std::path::Path;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
-use tempfile::TempDir;
 
 /// Where the steps of tests leave their marks.
 pub(crate) const MARKS: Space = Space { name: "marks", cache: Cache::Shared };
@@ -23,59 +20,48 @@ pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("this should not have taken so long")
 }
 
-/// An engine in a directory of its own, and what a runtime on it is started with.
+/// A world with the system's clock, a space for marks, and a stage to meet the steps of jobs.
 pub(crate) struct World {
-    pub(crate) engine: SharedEngine,
-    pub(crate) env: Arc<TestEnv>,
+    world: testing::World,
     pub(crate) stage: Arc<Stage>,
-    pub(crate) options: Options,
-    directory: TempDir,
 }
 
-fn open(path: &Path, env: &Arc<TestEnv>) -> SharedEngine {
-    let spaces = [ebbtide_runtime::SPACES, &[MARKS]].concat();
-    Rocks::open(path, &spaces, &EngineOptions::default(), Arc::clone(env) as SharedEnv).unwrap()
+impl Deref for World {
+    type Target = testing::World;
+
+    fn deref(&self) -> &Self::Target {
+        &self.world
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.world
+    }
 }
 
 impl World {
     pub(crate) fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let env = Arc::new(TestEnv::default());
-        Self {
-            engine: open(directory.path(), &env),
-            env,
-            stage: Arc::new(Stage::new()),
-            // Failures are tried again at once, unless a test is about that.
-            options: Options {
-                backoff_min: Duration::from_micros(1),
-                backoff_max: Duration::from_micros(1),
-                cancel_grace: Duration::from_millis(100),
-                ..Options::default()
-            },
-            directory,
-        }
+        let stage = Arc::new(Stage::new());
+        let mut world = testing::World::with_env(Env::running(), &[MARKS]).with(Arc::clone(&stage));
+        // Failures are tried again at once, unless a test is about that.
+        world.options = Options {
+            backoff_min: Duration::from_micros(1),
+            backoff_max: Duration::from_micros(1),
+            cancel_grace: Duration::from_millis(100),
+            ..Options::default()
+        };
+        Self { world, stage }
     }
 
-    /// A runtime on this engine.
+    /// A runtime on this engine, in the hand of the test.
     pub(crate) async fn start(&self) -> Runtime {
         self.start_as(self.options.clone()).await
     }
 
-    pub(crate) async fn start_as(&self, options: Options) -> Runtime {
-        Runtime::builder(Arc::clone(&self.engine), Arc::clone(&self.env) as SharedEnv)
-            .options(options)
-            .with(Arc::clone(&self.stage))
-            .start()
-            .await
-            .unwrap()
-    }
-
     /// Closes the engine and opens its directory again. No runtime may be left.
     pub(crate) fn reopen(self) -> Self {
-        let World { engine, env, stage, options, directory } = self;
-        engine.close();
-        drop(engine);
-        World { engine: open(directory.path(), &env), env, stage, options, directory }
+        Self { world: self.world.reopen(), stage: self.stage }
     }
 
     /// How often a mark was made.
