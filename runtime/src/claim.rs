@@ -11,7 +11,7 @@ use crate::runner::{Live, Shared};
 use crate::signal::Signal;
 use crate::status::Status;
 use crate::workflow::Workflow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// What came of trying to claim a job.
 pub(crate) enum Claimed {
@@ -40,7 +40,7 @@ pub(crate) async fn claim(shared: &Shared, id: JobId) -> Result<Claimed, Error> 
             return Ok(Claimed::Nothing);
         };
         let now = shared.env.now();
-        if let Some(not_now) = not_now(&held.row, now, &shared.options.node_id) {
+        if let Some(not_now) = not_now(shared, &id, &held.row, now) {
             return Ok(not_now);
         }
         // Asked for in an earlier life, and still to be done.
@@ -68,7 +68,7 @@ pub(crate) async fn claim(shared: &Shared, id: JobId) -> Result<Claimed, Error> 
                     shared.env.reached("job.claimed");
                     return Ok(Claimed::Taken(Taken {
                         attempt: held.row.attempt,
-                        live: live(id, held),
+                        live: live(shared, id, held),
                         workflow,
                         body,
                     }));
@@ -81,16 +81,18 @@ pub(crate) async fn claim(shared: &Shared, id: JobId) -> Result<Claimed, Error> 
 }
 
 /// Why a job is not to be claimed now.
-fn not_now(row: &Row, now: i64, node_id: &str) -> Option<Claimed> {
+fn not_now(shared: &Shared, id: &JobId, row: &Row, now: i64) -> Option<Claimed> {
     match row.status {
         Status::Pending | Status::Retrying => row.next_run_at.filter(|at| *at > now).map(|at| Claimed::Later { at }),
-        // A claim of an earlier life of this node is void; another node's holds as long as its lease.
-        Status::Running if row.node_id.as_deref() == Some(node_id) => None,
-        Status::Running => row.lease_expires_at.filter(|at| *at > now).map(|at| Claimed::Later { at }),
-        Status::Parked => None,
-        Status::Paused | Status::Completed | Status::Failed | Status::Cancelled | Status::Skipped => {
-            Some(Claimed::Nothing)
-        }
+        // Claims of an earlier life of this node were made void at the start; another's holds until it is given up.
+        Status::Running if shared.watch.gave_up(id, row) => None,
+        Status::Running
+        | Status::Parked
+        | Status::Paused
+        | Status::Completed
+        | Status::Failed
+        | Status::Cancelled
+        | Status::Skipped => Some(Claimed::Nothing),
     }
 }
 
@@ -125,13 +127,17 @@ pub(crate) fn cancelled(row: &mut Row, now: i64) {
     row.lease_expires_at = None;
 }
 
-fn live(id: JobId, held: Held) -> Arc<Live> {
+fn live(shared: &Shared, id: JobId, held: Held) -> Arc<Live> {
+    let began = shared.awake.now();
     let progress = ProgressHandle::begin(&held.row.progress, held.row.memory_used, held.row.cpu_used);
     Arc::new(Live {
         id,
         epoch: held.row.epoch,
         signal: Signal::default(),
         progress,
+        began,
+        ran_before_micros: held.row.ran_micros,
+        last_sign: Mutex::new((0, began)),
         held: tokio::sync::Mutex::new(held),
     })
 }
@@ -157,15 +163,14 @@ pub(crate) fn parse(body: &[u8]) -> Result<Box<dyn Workflow>, String> {
 
 /// Sets a job aside that cannot be loaded, so that the queue goes on. It keeps its active key: what it stands for is unfinished.
 async fn park(shared: &Shared, id: &JobId, held: &mut Held, reason: String) -> Result<(), Refused> {
-    if held.row.status == Status::Parked && held.row.error.as_deref() == Some(reason.as_str()) {
-        return Ok(());
-    }
     tracing::error!(job_id = %id, kind = held.row.job_type, reason, "the job is parked; it is tried again at the next start");
-    held.commit(shared, id, Effects { synced: true, ..Effects::default() }, |row| {
-        row.status = Status::Parked;
-        row.error = Some(reason);
-        row.next_run_at = None;
-        row.lease_expires_at = None;
-    })
-    .await
+    held.commit(shared, id, Effects { synced: true, ..Effects::default() }, |row| parked(row, &reason)).await
+}
+
+/// The row of a job that this program cannot load.
+pub(crate) fn parked(row: &mut Row, reason: &str) {
+    row.status = Status::Parked;
+    row.error = Some(reason.to_owned());
+    row.next_run_at = None;
+    row.lease_expires_at = None;
 }

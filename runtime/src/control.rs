@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::held::{Effects, Held, Refused};
 use crate::job::{Job, JobId};
 use crate::keys::{self, INDEX};
+use crate::overrule;
 use crate::query;
 use crate::runner::{Live, Shared};
 use crate::runtime::Runtime;
@@ -179,33 +180,14 @@ async fn ask(shared: &Arc<Shared>, live: &Arc<Live>) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// Cancels a job whose step neither stops nor can be dropped, as one that blocks its thread. The higher epoch fences it off.
+/// Cancels a job whose step neither stops nor can be dropped.
 async fn insist(shared: Arc<Shared>, live: Arc<Live>) {
     tokio::select! {
-        () = shared.killed.cancelled() => return,
+        () = live.signal.lost() => return,
         () = tokio::time::sleep(shared.options.cancel_grace * 2) => {}
     }
-    let mut held = live.held.lock().await;
-    while held.is_claimed_by(live.epoch) {
-        let now = shared.env.now();
-        let cancelled = held
-            .commit(&shared, &live.id, Effects::default(), |row| {
-                row.epoch += 1;
-                claim::cancelled(row, now);
-            })
-            .await;
-        match cancelled {
-            Ok(()) => {
-                tracing::warn!(job_id = %live.id, "the job was cancelled without its step, which does not stop");
-                live.signal.trip(Stop::ClaimLost);
-                return;
-            }
-            Err(refused) => {
-                if let Err(error) = refused.or_again() {
-                    tracing::error!(job_id = %live.id, %error, "the job could not be cancelled");
-                    return;
-                }
-            }
-        }
+    let now = shared.env.now();
+    if overrule::overrule(&shared, &live, |row| claim::cancelled(row, now)).await {
+        tracing::warn!(job_id = %live.id, "the job was cancelled without its step, which does not stop");
     }
 }

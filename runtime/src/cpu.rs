@@ -37,6 +37,7 @@ impl<T> Future for Metered<'_, T> {
     type Output = Result<T, Box<dyn Any + Send>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.progress.alive();
         let before = thread_time();
         let polled = catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(cx)));
         self.progress.add_cpu(thread_time().saturating_sub(before));

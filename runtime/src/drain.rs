@@ -57,6 +57,7 @@ impl Runtime {
                 );
             }
         }
+        crate::nodes::stopped(shared).await;
         let mut outcome = Shutdown::default();
         let snapshot = shared.engine.snapshot();
         for live in &lives {

@@ -11,9 +11,11 @@
 
 use crate::claim::{self, Claimed, Taken};
 use crate::cpu::{Metered, panic_text};
-use crate::held::{Effects, Refused};
+use crate::held::{Effects, Held, Refused};
 use crate::job::JobId;
-use crate::keys::Part;
+use crate::keys::{self, JOBS, Part};
+use crate::metrics;
+use crate::overrule;
 use crate::pause;
 use crate::record;
 use crate::retry;
@@ -23,9 +25,11 @@ use crate::signal::Stop;
 use crate::status::Status;
 use crate::step::{Step, StepError};
 use crate::workflow::Workflow;
+use ebbtide_engine::{Commit, Expect, Sync};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Conflicts in a row after which a step counts as failed.
 const CONFLICTS_MAX: u32 = 100;
@@ -43,6 +47,7 @@ pub(crate) async fn drive(shared: &Arc<Shared>, id: JobId) -> After {
     match claim::claim(shared, id).await {
         Ok(Claimed::Taken(taken)) => {
             shared.enter(&taken.live);
+            start_timeout(shared, &taken.live).await;
             let Taken { live, workflow, body, attempt } = taken;
             Drive::new(shared, live, attempt, &*workflow, body).run(workflow).await
         }
@@ -56,6 +61,15 @@ pub(crate) async fn drive(shared: &Arc<Shared>, id: JobId) -> After {
             let wait = i64::try_from(shared.options.backoff_max.as_micros()).unwrap_or(i64::MAX);
             After::Again { at: shared.env.now().saturating_add(wait) }
         }
+    }
+}
+
+/// Has the job fail when it has run as long as it may.
+async fn start_timeout(shared: &Arc<Shared>, live: &Arc<Live>) {
+    let timeout = live.held.lock().await.row.timeout_micros;
+    if let Some(timeout) = timeout {
+        let left = Duration::from_micros(timeout.saturating_sub(live.ran_before_micros));
+        shared.tasks.spawn(overrule::time_out(Arc::clone(shared), Arc::clone(live), left));
     }
 }
 
@@ -158,7 +172,8 @@ impl<'a> Drive<'a> {
         let live = &*self.live;
         let mut held = live.held.lock().await;
         if !held.is_claimed_by(live.epoch) || live.signal.asked() == Some(Stop::ClaimLost) {
-            return self.lost();
+            drop(held);
+            return self.fenced(view.state).await;
         }
         if held.row.cancel_requested {
             drop(held);
@@ -178,7 +193,7 @@ impl<'a> Drive<'a> {
                 row.has_parameters = !view.parameters.is_null();
                 row.has_result |= view.result.is_some();
                 row.error = None;
-                charge(row, live);
+                charge(row, live, self.shared);
                 if view.done {
                     row.status = Status::Completed;
                     row.completed_at = Some(now);
@@ -211,7 +226,7 @@ impl<'a> Drive<'a> {
                 self.step.begin_next();
                 Turn::Next(next)
             }
-            Err(Refused::Moved) if !still_ours => self.lost(),
+            Err(Refused::Moved) if !still_ours => self.fenced(view.state).await,
             Err(Refused::Moved) => self.again("the job's row").await,
             Err(Refused::Effect { index, space }) => {
                 tracing::debug!(job_id = %id, index, space, "an expectation of the step does not hold");
@@ -227,7 +242,7 @@ impl<'a> Drive<'a> {
     async fn halt(&mut self, error: StepError) -> Turn {
         self.step.forget();
         match (self.live.signal.asked(), error) {
-            (Some(stop @ (Stop::Cancelled | Stop::ClaimLost)), _) => self.stop(stop).await,
+            (Some(stop @ (Stop::TimedOut | Stop::Cancelled | Stop::ClaimLost)), _) => self.stop(stop).await,
             (_, StepError::Fail { reason }) => self.fail(reason).await,
             // What went wrong may well be the request to stop itself; it counts as no try.
             (Some(stop), _) => self.stop(stop).await,
@@ -261,6 +276,10 @@ impl<'a> Drive<'a> {
             Stop::Cancelled => {
                 tracing::debug!(job_id = %self.live.id, "cancelled");
                 self.leave(After::Over, |row| claim::cancelled(row, now)).await
+            }
+            Stop::TimedOut => {
+                let reason = overrule::timeout_text(&self.live.id, &self.live.held.lock().await.row);
+                self.fail(reason).await
             }
             // Given back; a pause that still holds makes it paused. One that was taken back meanwhile does not.
             Stop::ShuttingDown | Stop::Paused => {
@@ -301,13 +320,7 @@ impl<'a> Drive<'a> {
     async fn fail(&mut self, reason: String) -> Turn {
         tracing::error!(job_id = %self.live.id, reason, "the job failed");
         let now = self.shared.env.now();
-        self.leave(After::Over, |row| {
-            row.status = Status::Failed;
-            row.error = Some(reason.clone());
-            row.completed_at = Some(now);
-            row.lease_expires_at = None;
-        })
-        .await
+        self.leave(After::Over, |row| overrule::failed(row, &reason, now)).await
     }
 
     /// Gives the claim up with a change of status. A cancellation that came first is not overwritten, and what would only
@@ -328,7 +341,7 @@ impl<'a> Drive<'a> {
                             pause::paused(row);
                         }
                     }
-                    charge(row, live);
+                    charge(row, live, self.shared);
                 })
                 .await;
             match left {
@@ -347,6 +360,33 @@ impl<'a> Drive<'a> {
         self.lost()
     }
 
+    /// A checkpoint of a claim that does not hold any more: refused, and put on record.
+    async fn fenced(&self, state: &str) -> Turn {
+        let (id, epoch) = (self.live.id, self.live.epoch);
+        // At its own end a runtime has no claim any more either, and nobody else has taken it.
+        if self.shared.killed.is_cancelled() {
+            return self.lost();
+        }
+        metrics::fenced();
+        if let Ok(Some(held)) = Held::read(&*self.shared.engine.snapshot(), &id) {
+            let row = &held.row;
+            let text = format!(
+                "the checkpoint to state {state} under epoch {epoch} was refused: the job is {} under epoch {}",
+                row.status, row.epoch
+            );
+            tracing::warn!(job_id = %id, epoch, "{text}");
+            let commit = Commit {
+                expect: vec![Expect::present(JOBS, keys::job(&id))],
+                writes: vec![record::refuse(&id, row, epoch, &text, self.shared.env.now())],
+                sync: Sync::Unsynced,
+            };
+            if let Err(error) = self.shared.engine.commit(commit).await {
+                tracing::debug!(job_id = %id, %error, "the refused checkpoint could not be put on record");
+            }
+        }
+        self.lost()
+    }
+
     fn lost(&self) -> Turn {
         tracing::debug!(job_id = %self.live.id, epoch = self.live.epoch, "the claim is lost");
         Turn::Over(After::Over)
@@ -360,7 +400,9 @@ impl<'a> Drive<'a> {
 }
 
 /// Takes over into the row what the claim has used.
-fn charge(row: &mut Row, live: &Live) {
+pub(crate) fn charge(row: &mut Row, live: &Live, shared: &Shared) {
+    let ran = shared.awake.now().saturating_sub(live.began);
+    row.ran_micros = live.ran_before_micros.saturating_add(retry::micros(ran));
     row.cpu_used = live.progress.cpu_micros();
     row.memory_used = live.progress.memory_peak();
 }

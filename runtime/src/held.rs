@@ -138,8 +138,25 @@ impl Held {
         }
     }
 
+    /// The row after a change that does not end the job, what must hold for it, and the writes that make it. For commits
+    /// that change several jobs.
+    pub(crate) fn changed(
+        &self,
+        id: &JobId,
+        at: i64,
+        writes: &mut Vec<Write>,
+        change: impl FnOnce(&mut Row),
+    ) -> (Row, Expect) {
+        let mut row = self.row.clone();
+        let before = Before::of(&row);
+        change(&mut row);
+        row.updated_at = at;
+        record::change(id, Some(&before), &mut row, at, writes);
+        (row, Expect::equals(JOBS, keys::job(id), self.bytes.clone()))
+    }
+
     /// Takes over what is stored now.
-    fn reload(&mut self, shared: &Shared, id: &JobId) -> Result<(), Error> {
+    pub(crate) fn reload(&mut self, shared: &Shared, id: &JobId) -> Result<(), Error> {
         match Self::read(&*shared.engine.snapshot(), id)? {
             Some(now) => {
                 self.row = now.row;

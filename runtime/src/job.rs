@@ -210,7 +210,8 @@ pub struct Job {
 pub struct Transition {
     /// Whose change.
     pub job_id: JobId,
-    /// Its place among the changes of this job, from 1.
+    /// Its place among the changes of this job, from 1. A refused checkpoint, which changed nothing, has that of the change
+    /// before it.
     pub seq_no: u32,
     /// The state before; none for the submission.
     pub from_state: Option<String>,

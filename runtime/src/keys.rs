@@ -5,6 +5,7 @@
 //! | `jobs` | job id | row |
 //! | `job_bodies` | job id, `b` `p` `r` or `f` | body, parameters, result (JSON), follow-up |
 //! | `job_transitions` | job id, number u32 | transition |
+//! | | job id, number u32, epoch u64 | a refused checkpoint of this epoch, after the transition of this number |
 //! | `job_index` | `t` created_at, job id | |
 //! | | `s` status, created_at, job id | when to run, while pending or retrying |
 //! | | `n` scope, created_at, job id | |
@@ -78,8 +79,17 @@ pub(crate) fn transition(id: &JobId, seq_no: u32) -> Vec<u8> {
     key
 }
 
+/// A refused checkpoint stands behind the change of the job that came before it, without a number of its own: it is written
+/// by one who has no say over the job's row any more.
+pub(crate) fn refused(id: &JobId, seq_no: u32, epoch: u64) -> Vec<u8> {
+    let mut key = transition(id, seq_no);
+    key.extend_from_slice(&epoch.to_be_bytes());
+    key
+}
+
 pub(crate) fn transition_parts(key: &[u8]) -> Option<(JobId, u32)> {
     let (id, number) = key.split_at_checked(16)?;
+    let number = number.get(..4)?;
     Some((JobId::from_slice(id)?, u32::from_be_bytes(number.try_into().ok()?)))
 }
 

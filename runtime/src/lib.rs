@@ -44,17 +44,22 @@ mod row; // the stored job row
 mod wire; // fields with numbers, so that rows can grow
 
 // What drives it.
+mod awake; // time as this process lived it
 mod backoff; // how long to wait before trying again
 mod claim; // taking a job by raising its epoch
 mod cpu; // thread CPU time, summed over polls
 mod drive; // step, commit, until done
 mod lease; // heartbeats, and claims whose holder stopped beating
+pub mod metrics; // what is measured, by name
 mod nearest; // "did you mean"
+mod overrule; // the end of a claim without its step
 mod queue; // when each job is to run next
+mod recover; // the start of a node
 mod recovery; // what a start found of an earlier life
 mod runner; // which job runs now
 mod services; // what steps can ask for by type
 mod waiters; // who wants to hear that a job ended
+mod watch; // claims of others, and when they are given up
 
 // What callers use.
 mod control; // cancel, retry, wait, idle

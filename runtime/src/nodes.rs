@@ -3,8 +3,9 @@
 use crate::error::Error;
 use crate::keys::NODES;
 use crate::recovery::Recovery;
+use crate::runner::Shared;
 use crate::wire::{Fields, Value, put_bytes, put_count, put_text, put_time};
-use ebbtide_engine::{KeyRange, Order, Snapshot};
+use ebbtide_engine::{Commit, KeyRange, Order, Snapshot, Sync, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,6 +83,50 @@ fn decode_group(value: Value<'_>) -> Result<(String, String, u64), String> {
         }
     }
     Ok(group)
+}
+
+/// Says that this node started, and what it found.
+pub(crate) async fn started(shared: &Shared, recovery: &Recovery) {
+    let now = shared.env.now();
+    let node = Node {
+        node_id: shared.options.node_id.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: now,
+        seen_at: now,
+        stopped_at: None,
+        recovery: recovery.clone(),
+    };
+    put(shared, node).await;
+}
+
+/// Says that this node lives.
+pub(crate) async fn seen(shared: &Shared) {
+    change(shared, |node, now| node.seen_at = now).await;
+}
+
+/// Says that this node stopped in order.
+pub(crate) async fn stopped(shared: &Shared) {
+    change(shared, |node, now| (node.seen_at, node.stopped_at) = (now, Some(now))).await;
+}
+
+async fn change(shared: &Shared, change: impl FnOnce(&mut Node, i64)) {
+    let node_id = &shared.options.node_id;
+    let Ok(Some(bytes)) = shared.engine.snapshot().get(NODES, node_id.as_bytes()) else {
+        return;
+    };
+    if let Ok(mut node) = Node::decode(node_id.clone(), &bytes) {
+        change(&mut node, shared.env.now());
+        put(shared, node).await;
+    }
+}
+
+/// No job depends on the record, so it is not synced, and what goes wrong with it stops nothing.
+async fn put(shared: &Shared, node: Node) {
+    let write = Write::put(NODES, node.node_id.as_bytes(), node.encode());
+    let commit = Commit { writes: vec![write], sync: Sync::Unsynced, ..Commit::default() };
+    if let Err(error) = shared.engine.commit(commit).await {
+        tracing::debug!(%error, "the record of this node could not be written");
+    }
 }
 
 /// Every node that ever ran jobs on this engine, by name. There are as many as there are names.

@@ -22,6 +22,8 @@ struct Numbers {
     bytes_done: AtomicU64,
     memory_peak: AtomicU64,
     cpu_nanos: AtomicU64,
+    /// Raised by whatever shows that the step lives.
+    signs: AtomicU64,
     subject: Mutex<Option<String>>,
 }
 
@@ -39,8 +41,20 @@ pub struct Figures {
 }
 
 impl ProgressHandle {
+    /// Shows that the step is alive. Polls of the step and every number said here do so too; a step that waits long for
+    /// something outside, without either, calls this now and then, or it is given up after
+    /// [`Options::silence_max`](crate::Options::silence_max).
+    pub fn alive(&self) {
+        self.0.signs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn signs(&self) -> u64 {
+        self.0.signs.load(Ordering::Relaxed)
+    }
+
     /// Says what is being worked on now, until the next checkpoint says it.
     pub fn set_subject(&self, subject: &str) {
+        self.alive();
         let mut shown = self.0.subject.lock().unwrap_or_else(PoisonError::into_inner);
         if shown.as_deref() != Some(subject) {
             *shown = Some(subject.to_owned());
@@ -49,37 +63,44 @@ impl ProgressHandle {
 
     /// Adds rows that are done.
     pub fn add_rows(&self, rows: u64) {
+        self.alive();
         self.0.rows_done.fetch_add(rows, Ordering::Relaxed);
     }
 
     /// Adds bytes that are written.
     pub fn add_bytes(&self, bytes: u64) {
+        self.alive();
         self.0.bytes_done.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Says how many users are finished.
     pub fn set_users_done(&self, users: u64) {
+        self.alive();
         self.0.users_done.fetch_max(users, Ordering::Relaxed);
     }
 
     /// Says how many users there are to do.
     pub fn set_users_total(&self, users: u64) {
+        self.alive();
         self.0.users_total.fetch_max(users, Ordering::Relaxed);
     }
 
     /// Says how many bytes are reserved at this moment; the highest of these is shown.
     pub fn reserve_memory(&self, bytes_now: u64) {
+        self.alive();
         self.0.memory_peak.fetch_max(bytes_now, Ordering::Relaxed);
     }
 
     /// Charges CPU time that another thread spent for this job. Polls of the step itself are counted already.
     pub fn add_cpu(&self, spent: Duration) {
+        self.alive();
         self.0.cpu_nanos.fetch_add(u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Runs a blocking section on the present thread and charges its CPU time. Not for code inside the step's own future,
     /// whose polls are counted already.
     pub fn charge<T>(&self, section: impl FnOnce() -> T) -> T {
+        self.alive();
         let before = cpu::thread_time();
         let done = section();
         self.add_cpu(cpu::thread_time().saturating_sub(before));

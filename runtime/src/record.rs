@@ -106,6 +106,19 @@ fn transition(before: Option<&Before>, row: &Row, at: i64) -> Vec<u8> {
     out
 }
 
+/// Adds the record of a checkpoint that was refused to a claim which did not hold any more. The job itself does not change.
+pub(crate) fn refuse(id: &JobId, row: &Row, epoch: u64, text: &str, at: i64) -> Write {
+    let mut out = Vec::with_capacity(128);
+    put_text(&mut out, 1, Some(&row.state));
+    put_bytes(&mut out, 2, row.state.as_bytes());
+    put_number(&mut out, 3, row.status.code().into());
+    put_count(&mut out, 4, epoch);
+    put_count(&mut out, 5, row.attempt.into());
+    put_time(&mut out, 6, Some(at));
+    put_text(&mut out, 7, Some(text));
+    Write::put(TRANSITIONS, keys::refused(id, row.transitions, epoch), out)
+}
+
 /// Reads a transition back.
 pub(crate) fn read_transition(job_id: JobId, seq_no: u32, bytes: &[u8]) -> Result<Transition, String> {
     let mut read = Transition {

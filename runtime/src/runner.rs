@@ -1,5 +1,6 @@
 //! Which job runs now: the queue, the claims of this process, and the loop that fills free slots.
 
+use crate::awake::Awake;
 use crate::drive::{self, After};
 use crate::error::Error;
 use crate::held::Held;
@@ -13,6 +14,7 @@ use crate::services::Services;
 use crate::signal::{Signal, Stop};
 use crate::status::Status;
 use crate::waiters::Waiters;
+use crate::watch::Watch;
 use ebbtide_engine::env::SharedEnv;
 use ebbtide_engine::{CommitError, KeyRange, Order, SharedEngine};
 use std::collections::HashMap;
@@ -38,6 +40,10 @@ pub(crate) struct Shared {
     pub(crate) killed: CancellationToken,
     /// … and is spawned here, so that its end can be waited for.
     pub(crate) tasks: TaskTracker,
+    /// The clock that leases and timeouts are judged by.
+    pub(crate) awake: Awake,
+    /// Claims of others.
+    pub(crate) watch: Watch,
     jobs: Mutex<Jobs>,
     /// The scheduler should look again.
     wake: Notify,
@@ -48,8 +54,16 @@ pub(crate) struct Shared {
 
 struct Jobs {
     queue: Queue,
-    /// Who has a slot. The claim is absent while it is being taken.
-    running: HashMap<JobId, Option<Arc<Live>>>,
+    running: HashMap<JobId, Place>,
+    /// How many slots were ever given out.
+    slots: u64,
+}
+
+/// A job among the running ones.
+struct Place {
+    slot: u64,
+    /// Absent while the claim is being taken.
+    live: Option<Arc<Live>>,
 }
 
 /// A claim of this process, as others in the process reach it.
@@ -58,6 +72,11 @@ pub(crate) struct Live {
     pub(crate) epoch: u64,
     pub(crate) signal: Signal,
     pub(crate) progress: ProgressHandle,
+    /// When this claim began, in time lived, and how long the job had run before.
+    pub(crate) began: Duration,
+    pub(crate) ran_before_micros: u64,
+    /// The signs of life at the last look, and when that was.
+    pub(crate) last_sign: Mutex<(u64, Duration)>,
     /// Locked for the time of a commit, so that heartbeats and cancellations do not make a step's commit fail.
     pub(crate) held: tokio::sync::Mutex<Held>,
 }
@@ -71,19 +90,34 @@ impl Live {
             self.signal.trip(Stop::Paused);
         }
     }
+
+    /// For how long the step has shown no sign of life, as far as looks at it can tell.
+    pub(crate) fn silent_since(&self, lived: Duration) -> Duration {
+        let signs = self.progress.signs();
+        let mut last = self.last_sign.lock().unwrap_or_else(PoisonError::into_inner);
+        // A commit under way is the engine's time, not the step's.
+        if last.0 != signs || self.held.try_lock().is_err() {
+            *last = (signs, lived);
+        }
+        lived.saturating_sub(last.1)
+    }
 }
 
 /// A place among the running jobs, given back by dropping it.
 pub(crate) struct Slot {
     shared: Arc<Shared>,
     id: JobId,
+    number: u64,
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         let nobody_left = {
             let mut jobs = self.shared.jobs();
-            jobs.running.remove(&self.id);
+            // The job may have been taken from a step that hangs, and have another slot by now.
+            if jobs.running.get(&self.id).is_some_and(|place| place.slot == self.number) {
+                jobs.running.remove(&self.id);
+            }
             jobs.running.is_empty()
         };
         self.shared.wake.notify_one();
@@ -96,6 +130,7 @@ impl Drop for Slot {
 impl Shared {
     pub(crate) fn new(engine: SharedEngine, env: SharedEnv, options: Options, services: Services) -> Self {
         let queue = Queue::new(options.queue_jobs_max);
+        let lease = options.lease;
         Self {
             engine,
             env,
@@ -106,7 +141,9 @@ impl Shared {
             checkpointing: AtomicBool::new(false),
             killed: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            jobs: Mutex::new(Jobs { queue, running: HashMap::new() }),
+            awake: Awake::new(2 * beat_interval(lease)),
+            watch: Watch::default(),
+            jobs: Mutex::new(Jobs { queue, running: HashMap::new(), slots: 0 }),
             wake: Notify::new(),
             quiet: Notify::new(),
             stalled: OnceLock::new(),
@@ -131,12 +168,12 @@ impl Shared {
 
     /// The claim of a job that runs here.
     pub(crate) fn live(&self, id: &JobId) -> Option<Arc<Live>> {
-        self.jobs().running.get(id).cloned().flatten()
+        self.jobs().running.get(id)?.live.clone()
     }
 
     /// All claims of this process.
     pub(crate) fn lives(&self) -> Vec<Arc<Live>> {
-        self.jobs().running.values().flatten().cloned().collect()
+        self.jobs().running.values().filter_map(|place| place.live.clone()).collect()
     }
 
     pub(crate) fn has_slot(&self, id: &JobId) -> bool {
@@ -145,12 +182,31 @@ impl Shared {
 
     /// Makes a claim reachable. One that was taken while a shutdown began is told at once.
     pub(crate) fn enter(&self, live: &Arc<Live>) {
-        self.jobs().running.insert(live.id, Some(Arc::clone(live)));
+        if let Some(place) = self.jobs().running.get_mut(&live.id) {
+            place.live = Some(Arc::clone(live));
+        }
         if self.killed.is_cancelled() {
             live.signal.trip(Stop::ClaimLost);
         } else if self.checkpointing.load(Ordering::Acquire) {
             live.signal.trip(Stop::ShuttingDown);
         }
+    }
+
+    /// Frees the slot of a claim whose step hangs.
+    pub(crate) fn detach(&self, live: &Arc<Live>) {
+        let is_it = |place: &Place| place.live.as_ref().is_some_and(|there| Arc::ptr_eq(there, live));
+        {
+            let mut jobs = self.jobs();
+            if jobs.running.get(&live.id).is_some_and(is_it) {
+                jobs.running.remove(&live.id);
+            }
+        }
+        self.look_again();
+    }
+
+    /// How often own claims are looked after.
+    pub(crate) fn beat_interval(&self) -> Duration {
+        beat_interval(self.options.lease)
     }
 
     /// The engine takes no more writes: nothing can go on, and everybody who waits is told.
@@ -178,13 +234,14 @@ impl Shared {
         }
         let now = self.env.now();
         let mut jobs = self.jobs();
-        let Jobs { queue, running } = &mut *jobs;
+        let Jobs { queue, running, slots } = &mut *jobs;
         if running.len() >= self.options.concurrency_max {
             return None;
         }
         let id = queue.take(now, |id| !running.contains_key(id))?;
-        running.insert(id, None);
-        Some(Slot { shared: Arc::clone(self), id })
+        *slots += 1;
+        running.insert(id, Place { slot: *slots, live: None });
+        Some(Slot { shared: Arc::clone(self), id, number: *slots })
     }
 
     /// Comes back when nothing runs and nothing is due.
@@ -248,11 +305,10 @@ impl Shared {
 
     /// Reads the queue from the engine. Blocking.
     ///
-    /// Claims of an earlier life of this node are void, so their jobs are due now; a claim of another node holds until its
-    /// lease runs out. Parked jobs are tried once, as this program may be a newer one.
-    pub(crate) fn read_queue(&self) -> Result<usize, Error> {
+    /// Claims of others are in it once they were given up.
+    pub(crate) fn read_queue(&self) -> Result<u64, Error> {
         let mut found = 0;
-        for status in [Status::Pending, Status::Retrying, Status::Running, Status::Parked] {
+        for status in [Status::Pending, Status::Retrying, Status::Running] {
             let snapshot = self.engine.snapshot();
             let range = KeyRange::prefix(&keys::by_status(status));
             let mut cursor = Arc::clone(&snapshot).scan(INDEX, range, Order::Ascending)?;
@@ -264,13 +320,11 @@ impl Shared {
                     continue;
                 }
                 let at = match status {
-                    Status::Running => {
-                        let Some(held) = Held::read(&*snapshot, &id)? else {
-                            continue;
-                        };
-                        let ours = held.row.node_id.as_deref() == Some(self.options.node_id.as_str());
-                        if ours { 0 } else { held.row.lease_expires_at.unwrap_or(0) }
-                    }
+                    Status::Running => match Held::read(&*snapshot, &id) {
+                        Ok(Some(held)) if self.watch.gave_up(&id, &held.row) => 0,
+                        Ok(_) | Err(Error::Corrupt { .. }) => continue,
+                        Err(error) => return Err(error),
+                    },
                     _ => value.try_into().map_or(0, i64::from_be_bytes),
                 };
                 self.enqueue(id, at);
@@ -279,6 +333,11 @@ impl Shared {
         }
         Ok(found)
     }
+}
+
+/// Three beats a lease, so that two may be late.
+fn beat_interval(lease: Duration) -> Duration {
+    (lease / 3).max(Duration::from_millis(1))
 }
 
 /// Fills free slots until the runtime ends. There is one timer, for the next due job; everything else wakes it.

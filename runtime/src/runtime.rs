@@ -3,8 +3,10 @@
 use crate::error::Error;
 use crate::job::{Job, JobId, Transition};
 use crate::lease;
+use crate::nodes;
 use crate::progress::Figures;
 use crate::query::{self, Filter};
+use crate::recover;
 use crate::recovery::Recovery;
 use crate::runner::{self, Shared};
 use crate::services::Services;
@@ -26,8 +28,11 @@ pub struct Options {
     pub backoff_min: Duration,
     /// The highest bound of such a wait.
     pub backoff_max: Duration,
-    /// How long a claim holds without a sign of life.
+    /// How long a claim holds without a beat of the process that has it.
     pub lease: Duration,
+    /// How long a step may show no sign of life (it is not polled and says no progress) before its job is taken from it.
+    /// That counts as a failed try. A step that waits longer than this says [`ProgressHandle::alive`](crate::ProgressHandle::alive).
+    pub silence_max: Duration,
     /// Who claims. Claims that an earlier life of the same node left behind are void at its next start, so no two runtimes
     /// that live at once may share a name.
     pub node_id: String,
@@ -45,6 +50,7 @@ impl Default for Options {
             backoff_min: Duration::from_secs(1),
             backoff_max: Duration::from_secs(60),
             lease: Duration::from_secs(30),
+            silence_max: Duration::from_secs(600),
             node_id: "local".to_owned(),
             queue_jobs_max: 65_536,
             cancel_grace: Duration::from_millis(300),
@@ -91,16 +97,12 @@ impl Builder {
             });
         }
         let shared = Arc::new(Shared::new(engine, env, options, services));
-        let reader = Arc::clone(&shared);
-        let waiting = tokio::task::spawn_blocking(move || reader.read_queue())
-            .await
-            .map_err(|panic| Error::Invalid { reason: format!("reading the queue panicked: {panic}") })??;
-        if waiting > 0 {
-            tracing::info!(waiting, "unfinished jobs go on");
-        }
+        let recovery = recover::recover(&shared).await?;
+        tracing::info!("{recovery}");
+        nodes::started(&shared, &recovery).await;
         shared.tasks.spawn(runner::schedule(Arc::clone(&shared)));
         shared.tasks.spawn(lease::beat(Arc::clone(&shared)));
-        Ok(Runtime(Arc::new(Handle { recovery: Recovery::default(), shared })))
+        Ok(Runtime(Arc::new(Handle { recovery, shared })))
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Stop {
     ShuttingDown,
     /// Somebody paused the job; it goes on when it is resumed.
     Paused,
+    /// The job ran as long as it may.
+    TimedOut,
     /// Another runner took the job: whatever this one would commit is going to be refused.
     ClaimLost,
 }
@@ -26,6 +28,7 @@ impl fmt::Display for Stop {
             Stop::Cancelled => "the job was cancelled",
             Stop::ShuttingDown => "the runtime is shutting down",
             Stop::Paused => "the job was paused",
+            Stop::TimedOut => "the job ran into its timeout",
             Stop::ClaimLost => "another runner took the job",
         })
     }
@@ -49,19 +52,22 @@ fn gravity(stop: Stop) -> u8 {
     match stop {
         Stop::ShuttingDown => 1,
         Stop::Paused => 2,
-        Stop::Cancelled => 3,
-        Stop::ClaimLost => 4,
+        Stop::TimedOut => 3,
+        Stop::Cancelled => 4,
+        Stop::ClaimLost => 5,
     }
 }
 
 impl Signal {
-    /// The stop that was asked for, if any. A pause outweighs a shutdown, a cancellation both, a lost claim all.
+    /// The stop that was asked for, if any. A pause outweighs a shutdown, then come a timeout,
+    /// a cancellation and a lost claim.
     pub fn asked(&self) -> Option<Stop> {
         match self.0.asked.load(Ordering::Acquire) {
             0 => None,
             1 => Some(Stop::ShuttingDown),
             2 => Some(Stop::Paused),
-            3 => Some(Stop::Cancelled),
+            3 => Some(Stop::TimedOut),
+            4 => Some(Stop::Cancelled),
             _ => Some(Stop::ClaimLost),
         }
     }
@@ -79,6 +85,11 @@ impl Signal {
         self.until(Self::asked).await
     }
 
+    /// Comes back when the claim is lost, or has ended.
+    pub(crate) async fn lost(&self) {
+        self.until(|signal| (signal.asked() == Some(Stop::ClaimLost)).then_some(())).await;
+    }
+
     pub(crate) fn trip(&self, stop: Stop) {
         self.0.asked.fetch_max(gravity(stop), Ordering::AcqRel);
         self.0.changed.notify_waiters();
@@ -90,8 +101,8 @@ impl Signal {
         self.0.changed.notify_waiters();
     }
 
-    /// Comes back when waiting for a step makes no sense any more: at once for a lost claim, `grace` after a cancellation,
-    /// and for a shutdown when its time is up. A pause alone waits for the step's own safe point.
+    /// Comes back when waiting for a step makes no sense any more: at once for a lost claim, `grace` after a cancellation
+    /// or a timeout, and for a shutdown when its time is up. A pause alone waits for the step's own safe point.
     pub(crate) async fn overdue(&self, grace: Duration) -> Stop {
         let expired = |signal: &Signal| signal.0.expired.load(Ordering::Acquire).then_some(());
         let stop = self
@@ -100,7 +111,7 @@ impl Signal {
                 asked => asked,
             })
             .await;
-        if stop == Stop::Cancelled {
+        if matches!(stop, Stop::Cancelled | Stop::TimedOut) {
             tokio::select! {
                 () = tokio::time::sleep(grace) => {}
                 () = self.until(expired) => {}
