@@ -48,7 +48,7 @@ pub async fn reclaim(store: &Arc<Store>, table: TableId, grace_micros: i64) -> R
         // Nobody adds to the manifest of a table that is gone, so nothing is to be expected of it.
         let (_, mut writes) = manifest::detach(&page);
         objects += page.len() as u64;
-        writes.extend(page.into_iter().map(|entry| {
+        writes.extend(page.into_iter().flat_map(|entry| {
             let crate::Segment { storage, path, bytes, .. } = entry.segment;
             Deletion { storage, path, bytes, not_before, why: Why::Dropped, failures: 0, error: None }.put()
         }));

@@ -4,8 +4,18 @@
 //! checkpoint. Nothing here commits on its own, and nothing here knows SQL.
 
 pub mod flush; // hot rows into one Parquet file per user
+pub mod job_cleanup; // jobs that ended long ago, slots and findings
+pub mod orphan_sweep; // objects that nothing names
+pub mod segment_retention; // cold rows that are older than they are to be kept
+pub mod verify; // segments read again and compared with the manifest
+
+pub mod kinds; // what the kinds share
+
+#[cfg(test)]
+mod testing; // what the tests share
 
 use ebbtide_engine::Space;
 
 /// The keyspaces this crate keeps, to be handed to the engine when it is opened.
-pub const SPACES: &[Space] = &[flush::records::FLUSH_STATE, flush::records::FLUSH_FAILURES];
+pub const SPACES: &[Space] =
+    &[flush::records::FLUSH_STATE, flush::records::FLUSH_FAILURES, verify::findings::VERIFY_FINDINGS];

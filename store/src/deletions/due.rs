@@ -58,7 +58,7 @@ pub async fn delete_due(store: &Arc<Store>, objects_max: usize) -> Result<Delete
     let mut deleted = Deleted { more, ..Deleted::default() };
     let mut writes: Vec<Write> = Vec::new();
     for (deletion, removed) in results {
-        writes.push(deletion.forget());
+        writes.extend(deletion.forget());
         match removed {
             Ok(()) => {
                 writes.push(quarantine::release(&deletion.storage, &deletion.path));
@@ -68,7 +68,7 @@ pub async fn delete_due(store: &Arc<Store>, objects_max: usize) -> Result<Delete
             Err(error) => {
                 tracing::warn!(storage = %deletion.storage, path = deletion.path, %error, "an object could not be removed");
                 deleted.failed += 1;
-                writes.push(later(deletion, &error, now).put());
+                writes.extend(later(deletion, &error, now).put());
             }
         }
     }

@@ -5,7 +5,8 @@
 //! registered before: such a one may have seen it named.
 //!
 //! ```text
-//! deletions  not before, i64 | storage | path  ->  deletion, JSON
+//! deletions  d | not before, i64 | storage | path  ->  deletion, JSON
+//!            o | storage | path                    ->  not before, i64
 //! ```
 
 mod due; // what is due goes
@@ -68,20 +69,39 @@ impl Why {
 
 impl Deletion {
     fn key(&self) -> Vec<u8> {
-        let mut key = time(self.not_before).to_vec();
-        key.extend(keys::object(&self.storage, &self.path));
-        key
+        [DUE, &time(self.not_before), &keys::object(&self.storage, &self.path)].concat()
     }
 
-    /// The write that has the object go. It belongs into the commit from which on nothing names the object.
-    pub fn put(&self) -> Write {
+    /// The writes that have the object go. They belong into the commit from which on nothing names the object.
+    pub fn put(&self) -> [Write; 2] {
         let value = serde_json::to_vec(self).expect("a plain struct of text and numbers has a JSON form");
-        Write::put(DELETIONS, self.key(), value)
+        [
+            Write::put(DELETIONS, self.key(), value),
+            Write::put(DELETIONS, object_key(&self.storage, &self.path), time(self.not_before)),
+        ]
     }
 
-    fn forget(&self) -> Write {
-        Write::delete(DELETIONS, self.key())
+    fn forget(&self) -> [Write; 2] {
+        [
+            Write::delete(DELETIONS, self.key()),
+            Write::delete(DELETIONS, object_key(&self.storage, &self.path)),
+        ]
     }
+}
+
+const DUE: &[u8] = b"d";
+const OBJECTS: &[u8] = b"o";
+
+fn object_key(storage: &StorageId, path: &str) -> Vec<u8> {
+    [OBJECTS, &keys::object(storage, path)].concat()
+}
+
+/// Whether this object is to go.
+///
+/// # Errors
+/// The engine's.
+pub fn is_pending(snapshot: &dyn Snapshot, storage: &StorageId, path: &str) -> Result<bool, Error> {
+    Ok(snapshot.get(DELETIONS, &object_key(storage, path))?.is_some())
 }
 
 /// Bytes of a time that sort as the time does.
@@ -94,8 +114,11 @@ fn time(micros: i64) -> [u8; 8] {
 /// # Errors
 /// The engine's, and [`Error::Corrupt`].
 pub fn pending(snapshot: Arc<dyn Snapshot>, due_at: Option<i64>, limit: usize) -> Result<Vec<Deletion>, Error> {
-    let to = due_at.map_or_else(Vec::new, |at| time(at.saturating_add(1)).to_vec());
-    let mut cursor = snapshot.scan(DELETIONS, KeyRange::new([], to), Order::Ascending)?;
+    let mut range = KeyRange::prefix(DUE);
+    if let Some(at) = due_at {
+        range.to = [DUE, &time(at.saturating_add(1))].concat();
+    }
+    let mut cursor = snapshot.scan(DELETIONS, range, Order::Ascending)?;
     let mut found = Vec::new();
     while found.len() < limit
         && let Some((key, value)) = cursor.next()?

@@ -30,9 +30,10 @@ async fn an_object_goes_after_its_grace_and_its_readers() {
     let store = open_store(dir.path(), &env).await;
     let deletion = object(&store, "a/b/one.parquet").await;
     let file = dir.path().join("storage/a/b/one.parquet");
-    write(&store, vec![deletion.put()]).await;
+    write(&store, deletion.put().into()).await;
     assert_eq!(delete_due(&store, 10).await.unwrap(), Deleted::default(), "the grace has not passed");
-    assert_eq!(pending(store.snapshot(), None, 10).unwrap(), [deletion]);
+    assert!(is_pending(&*store.snapshot(), &deletion.storage, &deletion.path).unwrap());
+    assert_eq!(pending(store.snapshot(), None, 10).unwrap(), std::slice::from_ref(&deletion));
 
     env.now.fetch_add(1_000_000, Ordering::SeqCst);
     let reader = store.readers().register();
@@ -47,6 +48,7 @@ async fn an_object_goes_after_its_grace_and_its_readers() {
     let deleted = deleting.await.unwrap();
     assert_eq!((deleted.objects, deleted.bytes, deleted.failed), (1, 5, 0));
     assert!(!file.exists());
+    assert!(!is_pending(&*store.snapshot(), &deletion.storage, &deletion.path).unwrap());
     assert_eq!(pending(store.snapshot(), None, 10).unwrap(), []);
 }
 
@@ -57,7 +59,7 @@ async fn what_cannot_be_removed_is_tried_again_later_and_holds_up_nothing() {
     let store = open_store(dir.path(), &env).await;
     let good = object(&store, "good.parquet").await;
     let bad = Deletion { storage: StorageId::new("gone").unwrap(), not_before: good.not_before - 1, ..good.clone() };
-    write(&store, vec![good.put(), bad.put()]).await;
+    write(&store, [good.put(), bad.put()].concat()).await;
     env.now.fetch_add(1_000_000, Ordering::SeqCst);
     let first = delete_due(&store, 1).await.unwrap();
     assert_eq!((first.objects, first.failed, first.more), (0, 1, true));
@@ -76,7 +78,7 @@ async fn an_object_that_the_manifest_names_stays() {
     let deletion = object(&store, "named.parquet").await;
     let named = manifest::tests::segment_at(&deletion.path);
     write(&store, manifest::tests::attach(&named)).await;
-    write(&store, vec![deletion.put()]).await;
+    write(&store, deletion.put().into()).await;
     env.now.fetch_add(1_000_000, Ordering::SeqCst);
     delete_due(&store, 10).await.unwrap();
     assert!(dir.path().join("storage/named.parquet").exists());
@@ -88,7 +90,7 @@ async fn the_worker_removes_what_is_due_and_stops() {
     let env = TestEnv::new();
     let store = open_store(dir.path(), &env).await;
     let deletion = object(&store, "one.parquet").await;
-    write(&store, vec![deletion.put()]).await;
+    write(&store, deletion.put().into()).await;
     env.now.fetch_add(1_000_000, Ordering::SeqCst);
     let worker = Worker::start(store.clone());
     let gone = async {

@@ -1,10 +1,10 @@
 //! Bounds of a flush. One set for the process: all flushes that run at once share them.
 
-use ebbtide_runtime::JobId;
+use ebbtide_runtime::{JobId, ProgressHandle};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What a flush may use, and when it gives up on a user. Every field is a bound.
 #[derive(Debug, Clone)]
@@ -124,6 +124,15 @@ impl Resources {
     pub(super) fn memory_reserved(&self) -> u64 {
         let waiting = self.memory_kib_max.saturating_sub(self.memory_kib.available_permits()) << 10;
         (self.encoders * (2 * self.options.row_group_bytes_max + ENCODER_BYTES) + waiting) as u64
+    }
+
+    /// Holds part of the budget until dropped, for work beside the flushes that decodes and encodes rows as they do.
+    pub(crate) async fn reserve(&self, bytes: usize, progress: &ProgressHandle) -> OwnedSemaphorePermit {
+        let kib = u32::try_from(bytes.div_ceil(1024).min(self.memory_kib_max)).unwrap_or(u32::MAX);
+        let memory = self.memory_kib.clone();
+        let permit = memory.acquire_many_owned(kib).await.expect("the semaphore is never closed");
+        progress.reserve_memory(u64::from(kib) << 10);
+        permit
     }
 
     /// The options these permits enforce.

@@ -1,0 +1,156 @@
+//! A segment without its first rows, under a name never used before.
+//!
+//! The new file has the columns and the schema version of the old one, lies in the same folder of the same storage, and
+//! is durable before anybody names it. Rows stream through, a batch at a time.
+
+use crate::flush::Resources;
+use ebbtide_runtime::{Step, StepError};
+use ebbtide_store::cold::segment::{Finished, Layout, Options, Part, Reader, Writer};
+use ebbtide_store::cold::{self, Objects, Stored, Upload};
+use ebbtide_store::{Segment, Store, path};
+use std::sync::Arc;
+
+/// Rows decoded and encoded at a time.
+const BATCH_ROWS: usize = 8192;
+/// Names tried for one file. A claim uses up one for each time that its commit is refused.
+const NAMES_MAX: u32 = 1000;
+
+/// Why a segment was not written anew.
+pub(super) enum Trouble {
+    /// This segment's own trouble: others may do better.
+    Segment(String),
+    /// Everybody's.
+    All(StepError),
+}
+
+impl From<StepError> for Trouble {
+    fn from(error: StepError) -> Self {
+        Self::All(error)
+    }
+}
+
+impl From<cold::Error> for Trouble {
+    fn from(error: cold::Error) -> Self {
+        Self::Segment(error.to_string())
+    }
+}
+
+impl From<ebbtide_store::Error> for Trouble {
+    fn from(error: ebbtide_store::Error) -> Self {
+        Self::Segment(error.to_string())
+    }
+}
+
+/// Writes `old` anew without its first `rows` rows, and gives the segment that is to take its place.
+pub(super) async fn without_first(
+    rows: u64,
+    old: &Segment,
+    qualified_name: &str,
+    stamp: i64,
+    cx: &mut Step,
+) -> Result<Segment, Trouble> {
+    let store = cx.get::<Store>()?;
+    let resources = cx.get::<Resources>()?;
+    let objects = store.objects(&old.storage)?;
+    let flush = resources.options();
+    let options = Options {
+        row_group_rows_max: flush.row_group_rows_max,
+        row_group_bytes_max: flush.row_group_bytes_max,
+        ..Options::default()
+    };
+    let part = Part { columns: None, first_row: rows, batch_rows: BATCH_ROWS };
+    let mut reader = Reader::open(&*objects, &old.path, old.bytes, part).await?;
+    let layout = Layout::new(reader.schema().clone(), qualified_name, old.schema_version, options)?;
+    // Out of the same budget as the flushes: rows that are decoded, and what the writer holds.
+    let _held = resources.reserve(2 * layout.memory_bytes_max(), cx.progress()).await;
+
+    let path = free_name(&*objects, &old.path, stamp, cx.epoch()).await?;
+    let mut upload = objects.begin(&path).await?;
+    let written = match write(&mut reader, layout, &mut upload, old, cx).await {
+        Ok(written) => written,
+        Err(trouble) => {
+            // What stays of it is nobody's: a temp file, for the sweep.
+            let _ = upload.abort().await;
+            return Err(trouble);
+        }
+    };
+    if written.rows != old.rows.saturating_sub(rows) || written.to_seq != old.to_seq {
+        let _ = upload.abort().await;
+        return Err(Trouble::Segment(format!(
+            "{} has {} rows up to seq {}, the manifest says {} and {}; nothing of it is removed",
+            old.path,
+            written.rows + rows,
+            written.to_seq,
+            old.rows,
+            old.to_seq
+        )));
+    }
+    let Stored { bytes, crc32c } = upload.finish().await?;
+    cx.env().reached("segment_retention.writing.uploaded");
+    Ok(Segment {
+        from_seq: written.from_seq,
+        rows: written.rows,
+        bytes,
+        path,
+        crc32c,
+        columns: written.columns,
+        job_id: cx.job_id().to_string(),
+        created_at: cx.env().now(),
+        ..old.clone()
+    })
+}
+
+async fn write(
+    reader: &mut Reader,
+    layout: Arc<Layout>,
+    upload: &mut Box<dyn Upload>,
+    old: &Segment,
+    cx: &Step,
+) -> Result<Finished, Trouble> {
+    let signal = cx.signal();
+    let mut writer = Writer::new(&layout);
+    loop {
+        signal.check()?;
+        let batch = tokio::select! {
+            batch = reader.next() => batch?,
+            stop = signal.stopped() => return Err(StepError::from(stop).into()),
+        };
+        let Some(batch) = batch else { break };
+        // Encoding is work for a thread that may take its time.
+        let pushed;
+        (writer, pushed) = blocking(cx, move || {
+            let pushed = writer.push(&batch);
+            (writer, pushed)
+        })
+        .await?;
+        pushed?;
+        if let Some(bytes) = writer.take() {
+            upload.write(bytes).await?;
+        }
+    }
+    let user = (!old.user.is_shared()).then(|| old.user.to_string());
+    let job_id = cx.job_id().to_string();
+    let mut finished = blocking(cx, move || writer.finish(user.as_deref(), &job_id)).await??;
+    upload.write(std::mem::take(&mut finished.rest)).await?;
+    Ok(finished)
+}
+
+async fn blocking<T: Send + 'static>(cx: &Step, work: impl FnOnce() -> T + Send + 'static) -> Result<T, StepError> {
+    let progress = cx.progress().clone();
+    tokio::task::spawn_blocking(move || progress.charge(work))
+        .await
+        .map_err(|error| StepError::retry_because("encoding failed", error))
+}
+
+/// A name in the folder of `old` that no object has. No other job has this timestamp, and no other claim this epoch.
+async fn free_name(objects: &dyn Objects, old: &str, stamp: i64, epoch: u64) -> Result<String, Trouble> {
+    let folder = old.rsplit_once('/').map_or("", |(folder, _)| folder);
+    for tried in 0..NAMES_MAX {
+        let name = path::file_name(stamp, 1, epoch, tried);
+        let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+        if cold::head(objects, &path).await?.is_none() {
+            return Ok(path);
+        }
+    }
+    Err(Trouble::Segment(format!("{NAMES_MAX} names beside {old} are taken by files that nothing names")))
+}
