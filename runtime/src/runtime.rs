@@ -78,6 +78,16 @@ impl Builder {
         Self { options, ..self }
     }
 
+    /// The engine that the jobs will lie in, for services that are made of it.
+    pub fn engine(&self) -> &SharedEngine {
+        &self.engine
+    }
+
+    /// Clock, ids and chance, for services that need them.
+    pub fn env(&self) -> &SharedEnv {
+        &self.env
+    }
+
     /// Registers a service that steps get by its type, with [`Step::get`](crate::Step::get).
     pub fn with<T: Send + Sync + 'static>(mut self, service: Arc<T>) -> Self {
         self.services.put(service);
@@ -211,6 +221,11 @@ impl Runtime {
     /// The engine that the jobs lie in.
     pub fn engine(&self) -> &SharedEngine {
         &self.0.shared.engine
+    }
+
+    /// The service of this type that was registered with [`Builder::with`].
+    pub fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.0.shared.services.get()
     }
 }
 
