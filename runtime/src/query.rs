@@ -1,4 +1,4 @@
-//! Jobs and transitions, from a snapshot: by id, newest first, by status, by scope, in pages. Reads block.
+//! Jobs and transitions, from a snapshot: by id, newest first, by status, by scope, by workflow, in pages. Reads block.
 //!
 //! A listing walks one index and reads one row per job it gives out, so its cost does not grow with the number of stored
 //! jobs. Several statuses are merged from their indexes. Counting is reading nine counters.
@@ -24,6 +24,10 @@ pub struct Filter {
     pub statuses: Vec<Status>,
     /// Only this scope (namespace and table).
     pub scope: Option<(String, String)>,
+    /// Only runs of this declared workflow.
+    pub workflow: Option<String>,
+    /// Only this kind. It has no index of its own: to be given with another bound where the listing is long.
+    pub kind: Option<String>,
     /// Only jobs created at this time or later.
     pub created_from: Option<i64>,
     /// Only jobs created before this time.
@@ -46,19 +50,28 @@ impl Filter {
         Self { scope: Some((first.into(), second.into())), ..Self::default() }
     }
 
+    /// All runs of one declared workflow.
+    pub fn workflow(name: impl Into<String>) -> Self {
+        Self { workflow: Some(name.into()), ..Self::default() }
+    }
+
     fn accepts(&self, row: &Row) -> bool {
         (self.statuses.is_empty() || self.statuses.contains(&row.status))
             && self.scope.as_ref().is_none_or(|scope| row.scope.as_ref() == Some(scope))
+            && self.workflow.as_ref().is_none_or(|workflow| row.workflow == *workflow)
+            && self.kind.as_ref().is_none_or(|kind| row.job_type == *kind)
     }
 
-    /// The shortest indexes that hold every job of this listing. Active jobs are few, so they beat a scope.
+    /// The shortest indexes that hold every job of this listing. Active jobs are few, so they beat a scope, and a table has
+    /// fewer jobs than a workflow.
     fn indexes(&self) -> Vec<Vec<u8>> {
         let mut statuses = self.statuses.clone();
         statuses.sort_unstable();
         statuses.dedup();
         let few = !statuses.is_empty() && !statuses.iter().any(|status| status.is_terminal());
-        match &self.scope {
-            Some((first, second)) if !few => vec![keys::by_scope(first, second)],
+        match (&self.scope, &self.workflow) {
+            (Some((first, second)), _) if !few => vec![keys::by_scope(first, second)],
+            (None, Some(workflow)) if !few => vec![keys::by_workflow(workflow)],
             _ if statuses.is_empty() => vec![keys::by_time()],
             _ => statuses.into_iter().map(keys::by_status).collect(),
         }

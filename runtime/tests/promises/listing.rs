@@ -9,7 +9,7 @@ const START: i64 = 1_800_000_000_000_000;
 fn of(table: &str, act: Act) -> NewJob {
     let mut body = scripted([act]);
     body.scope = Some(("chat".to_owned(), table.to_owned()));
-    NewJob::new("test", body)
+    NewJob::new(if table == "a" { "first" } else { "others" }, body)
 }
 
 /// Thirty jobs, a second apart: of three tables in turn, every fifth of them failed.
@@ -44,6 +44,13 @@ async fn filters_choose_and_the_newest_comes_first() {
     assert_eq!(list(Filter::statuses([Status::Completed, Status::Failed, Status::Running])), newest);
     assert_eq!(list(Filter::scope("chat", "b")), pick(&|number| number % 3 == 1));
     assert_eq!(list(Filter::scope("chat", "d")), []);
+    assert_eq!(list(Filter::workflow("first")), pick(&|number| number % 3 == 0));
+    assert_eq!(list(Filter::workflow("second")), []);
+    let failed_of_others = Filter { statuses: vec![Status::Failed], ..Filter::workflow("others") };
+    assert_eq!(list(failed_of_others), pick(&|number| number % 5 == 0 && number % 3 != 0));
+    assert_eq!(list(Filter { workflow: Some("first".to_owned()), ..Filter::scope("chat", "b") }), []);
+    assert_eq!(list(Filter { kind: Some("scripted".to_owned()), ..Filter::default() }), newest);
+    assert_eq!(list(Filter { kind: Some("flush".to_owned()), ..Filter::default() }), []);
     let failed_of_a = Filter { statuses: vec![Status::Failed], ..Filter::scope("chat", "a") };
     assert_eq!(list(failed_of_a), pick(&|number| number % 15 == 0));
     let waiting_of_a = Filter { statuses: vec![Status::Pending, Status::Running], ..Filter::scope("chat", "a") };
