@@ -377,7 +377,7 @@ impl<'a> Drive<'a> {
             tracing::warn!(job_id = %id, epoch, "{text}");
             let commit = Commit {
                 expect: vec![Expect::present(JOBS, keys::job(&id))],
-                writes: vec![record::refuse(&id, row, epoch, &text, self.shared.env.now())],
+                writes: record::refuse(&id, row, epoch, &text, self.shared.env.now()),
                 sync: Sync::Unsynced,
             };
             if let Err(error) = self.shared.engine.commit(commit).await {

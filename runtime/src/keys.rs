@@ -11,6 +11,7 @@
 //! | | `n` scope, created_at, job id | |
 //! | | `w` workflow, created_at, job id | |
 //! | | `h` status, time of the end, job id | what its removal needs, while it is over |
+//! | | `r` job id, number u32, epoch u64 | there is such a refused checkpoint |
 //! | | `u` active key | job id, until a terminal status |
 //! | | `i` idempotency key | job id, as long as the job is stored |
 //! | `job_counters` | status | how many jobs have it |
@@ -85,6 +86,22 @@ pub(crate) fn refused(id: &JobId, seq_no: u32, epoch: u64) -> Vec<u8> {
     let mut key = transition(id, seq_no);
     key.extend_from_slice(&epoch.to_be_bytes());
     key
+}
+
+/// The mark of a refused checkpoint, by which the removal of its job finds it.
+pub(crate) fn refused_mark(id: &JobId, seq_no: u32, epoch: u64) -> Vec<u8> {
+    [b"r", refused(id, seq_no, epoch).as_slice()].concat()
+}
+
+/// What the marks of a job's refused checkpoints begin with.
+pub(crate) fn refused_marks(id: &JobId) -> Vec<u8> {
+    [b"r", id.as_bytes().as_slice()].concat()
+}
+
+/// The job of such a mark, and the key of the refused checkpoint itself.
+pub(crate) fn refused_parts(mark: &[u8]) -> Option<(JobId, &[u8])> {
+    let record = mark.strip_prefix(b"r").filter(|record| record.len() == 28)?;
+    Some((JobId::from_slice(&record[..16])?, record))
 }
 
 pub(crate) fn transition_parts(key: &[u8]) -> Option<(JobId, u32)> {

@@ -106,8 +106,8 @@ fn transition(before: Option<&Before>, row: &Row, at: i64) -> Vec<u8> {
     out
 }
 
-/// Adds the record of a checkpoint that was refused to a claim which did not hold any more. The job itself does not change.
-pub(crate) fn refuse(id: &JobId, row: &Row, epoch: u64, text: &str, at: i64) -> Write {
+/// The writes that record a checkpoint which was refused to a claim that did not hold any more. The job itself does not change.
+pub(crate) fn refuse(id: &JobId, row: &Row, epoch: u64, text: &str, at: i64) -> Vec<Write> {
     let mut out = Vec::with_capacity(128);
     put_text(&mut out, 1, Some(&row.state));
     put_bytes(&mut out, 2, row.state.as_bytes());
@@ -116,7 +116,12 @@ pub(crate) fn refuse(id: &JobId, row: &Row, epoch: u64, text: &str, at: i64) -> 
     put_count(&mut out, 5, row.attempt.into());
     put_time(&mut out, 6, Some(at));
     put_text(&mut out, 7, Some(text));
-    Write::put(TRANSITIONS, keys::refused(id, row.transitions, epoch), out)
+    vec![
+        Write::put(TRANSITIONS, keys::refused(id, row.transitions, epoch), out),
+        Write::put(INDEX, keys::refused_mark(id, row.transitions, epoch), []),
+        // The job may be over, and a plan to remove it knows nothing of this record.
+        Write::add(COUNTERS, keys::HISTORY_CHANGES, 1),
+    ]
 }
 
 /// Reads a transition back.

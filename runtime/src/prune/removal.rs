@@ -58,6 +58,7 @@ fn records(
     let ids: Vec<JobId> = by_id.iter().map(|job| job.id).collect();
     let below = floor.map_or(0, |floor| ids.partition_point(|id| *id <= floor::last_id(floor)));
     let found = stored_stretches(snapshot, JOBS, &ids[..below], keys::job, JobId::from_slice)?;
+    refused(snapshot, &ids, writes)?;
     split(by_id.len(), &found, |stretch, together| {
         let jobs = &by_id[stretch];
         let (Some(first), Some(last)) = (jobs.first(), jobs.last()) else { return };
@@ -68,6 +69,22 @@ fn records(
             jobs.iter().for_each(|job| record(job, writes));
         }
     });
+    Ok(())
+}
+
+/// Refused checkpoints, which are few and stand in no job's row. `ids` are sorted.
+fn refused(snapshot: &Arc<dyn Snapshot>, ids: &[JobId], writes: &mut Vec<Write>) -> Result<(), Error> {
+    let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return Ok(()) };
+    let range = KeyRange::new(keys::refused_marks(first), KeyRange::prefix(&keys::refused_marks(last)).to);
+    let mut marks = Arc::clone(snapshot).scan(INDEX, range, Order::Ascending)?;
+    while let Some((mark, _)) = marks.next()? {
+        if let Some((id, record)) = keys::refused_parts(mark)
+            && ids.binary_search(&id).is_ok()
+        {
+            writes.push(Write::delete(TRANSITIONS, record));
+            writes.push(Write::delete(INDEX, mark));
+        }
+    }
     Ok(())
 }
 

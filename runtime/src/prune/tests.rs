@@ -2,9 +2,11 @@
 
 use super::{Batch, Place, Retention, plan};
 use crate::floor;
+use crate::held::Held;
 use crate::job::JobId;
 use crate::keys::{COUNTERS, FLOOR};
 use crate::query::Filter;
+use crate::record;
 use crate::status::Status;
 use crate::testing::{Past, START, World};
 use ebbtide_engine::env::{Env as _, HeldEnv, SharedEnv};
@@ -169,6 +171,27 @@ async fn whole_stretches_take_few_writes_once_the_floor_is_raised() {
     assert_eq!(ranges, 8 * 7, "seven for each thousand jobs");
     commit(&world, second).await.unwrap();
     world.assert_sound();
+}
+
+#[tokio::test]
+async fn refused_checkpoints_go_with_their_jobs() {
+    let world = World::new();
+    let jobs = history(&world, 300).await;
+    let snapshot = world.engine.snapshot();
+    let before = plan(&snapshot, &Retention::all(Duration::ZERO), START, None, 8192).unwrap();
+    for (id, _) in jobs.iter().step_by(10) {
+        let row = Held::read(&*snapshot, id).unwrap().unwrap().row;
+        write(&world, record::refuse(id, &row, 1, "too late", START)).await;
+        write(&world, record::refuse(id, &row, 2, "too late again", START)).await;
+        assert_eq!(world.transitions(id).len(), 5);
+    }
+    world.assert_sound();
+    assert!(commit(&world, before).await.is_err(), "a plan that knows nothing of them is refused");
+    prune(&world, &Retention::all(days(20)), START, 8192).await;
+    world.assert_sound();
+    prune(&world, &Retention::all(Duration::ZERO), START, 8192).await;
+    world.assert_sound();
+    assert!(world.list(Filter::default()).is_empty());
 }
 
 #[tokio::test]
