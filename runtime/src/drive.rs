@@ -9,8 +9,10 @@
 //! The claim keeps the row and the typed workflow in memory and never reads them back while its commits succeed. The truth
 //! stays on disk all the same: each commit expects the stored row to be what this claim wrote last.
 
+use crate::backoff;
 use crate::claim::{self, Claimed, Taken};
 use crate::cpu::{Metered, panic_text};
+use crate::error::Error;
 use crate::held::{Effects, Held, Refused};
 use crate::job::JobId;
 use crate::keys::{self, JOBS, Part};
@@ -34,6 +36,9 @@ use std::time::Duration;
 /// Conflicts in a row after which a step counts as failed.
 const CONFLICTS_MAX: u32 = 100;
 
+/// The shortest wait before the engine is asked again for what it could not read.
+const READ_WAIT_MIN: Duration = Duration::from_millis(10);
+
 /// What is to be done with a job whose claim has ended.
 pub(crate) enum After {
     /// Nothing, here.
@@ -46,6 +51,7 @@ pub(crate) enum After {
 pub(crate) async fn drive(shared: &Arc<Shared>, id: JobId) -> After {
     match claim::claim(shared, id).await {
         Ok(Claimed::Taken(taken)) => {
+            shared.claims_failed.store(0, Ordering::Relaxed);
             shared.enter(&taken.live);
             start_timeout(shared, &taken.live).await;
             let Taken { live, workflow, body, attempt } = taken;
@@ -58,7 +64,10 @@ pub(crate) async fn drive(shared: &Arc<Shared>, id: JobId) -> After {
             if shared.stalled().is_some() {
                 return After::Over;
             }
-            let wait = i64::try_from(shared.options.backoff_max.as_micros()).unwrap_or(i64::MAX);
+            let failed = shared.claims_failed.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+            let wait =
+                backoff::bound(failed, shared.options.backoff_min.max(READ_WAIT_MIN), shared.options.backoff_max);
+            let wait = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
             After::Again { at: shared.env.now().saturating_add(wait) }
         }
     }
@@ -234,7 +243,10 @@ impl<'a> Drive<'a> {
             }
             Err(Refused::Invalid { reason }) => self.fail(reason).await,
             Err(Refused::Unread { reason }) => self.retry(reason).await,
-            Err(Refused::Failed(error)) => self.broken(&error),
+            Err(Refused::Failed(error)) => match self.read_again(error).await {
+                None => self.again("the job's row").await,
+                Some(turn) => turn,
+            },
         }
     }
 
@@ -352,7 +364,11 @@ impl<'a> Drive<'a> {
                 }
                 Err(refused) => {
                     if let Err(error) = refused.or_again() {
-                        return self.broken(&error);
+                        drop(held);
+                        if let Some(turn) = self.read_again(error).await {
+                            return turn;
+                        }
+                        held = live.held.lock().await;
                     }
                 }
             }
@@ -392,8 +408,37 @@ impl<'a> Drive<'a> {
         Turn::Over(After::Over)
     }
 
-    /// Nothing can be said about the job here; the next start, or the end of the lease, decides.
-    fn broken(&self, error: &crate::error::Error) -> Turn {
+    /// The engine could not say how the job stands, and nothing was written. While the claim is ours it asks again, with
+    /// waits that grow; the job must not lie until its lease ends for a disk that failed once. None when the job is still
+    /// ours, otherwise the end of the claim.
+    async fn read_again(&self, mut error: Error) -> Option<Turn> {
+        let options = &self.shared.options;
+        for attempt in 1_u32.. {
+            if self.shared.stalled().is_some() {
+                return Some(self.broken(&error));
+            }
+            let wait =
+                backoff::bound(attempt, options.backoff_min.max(READ_WAIT_MIN), options.backoff_max.max(READ_WAIT_MIN));
+            tracing::warn!(job_id = %self.live.id, %error, wait_millis = wait.as_millis(), "the job could not be read and is read again");
+            tokio::select! {
+                () = self.live.signal.lost() => return Some(self.lost()),
+                () = tokio::time::sleep(wait) => {}
+            }
+            let mut held = self.live.held.lock().await;
+            match held.reload(self.shared, &self.live.id) {
+                Ok(()) if held.is_claimed_by(self.live.epoch) => {
+                    self.live.heed(&held.row);
+                    return None;
+                }
+                Ok(()) => return Some(self.lost()),
+                Err(again) => error = again,
+            }
+        }
+        Some(self.broken(&error))
+    }
+
+    /// The engine takes no more writes: the next start decides.
+    fn broken(&self, error: &Error) -> Turn {
         tracing::error!(job_id = %self.live.id, %error, "the job stands still at its last checkpoint");
         Turn::Over(After::Over)
     }

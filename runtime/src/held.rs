@@ -89,7 +89,17 @@ impl Held {
         if !beat {
             self.row.updated_at = at;
         }
-        let follow_up = if ends && self.row.follow_up { self.take_follow_up(shared, id, &mut writes)? } else { None };
+        let follow_up = if ends && self.row.follow_up {
+            match self.take_follow_up(shared, id, &mut writes) {
+                Ok(follow_up) => follow_up,
+                Err(refused) => {
+                    self.row = Row::decode(&self.bytes).unwrap_or_else(|_| self.row.clone());
+                    return Err(refused);
+                }
+            }
+        } else {
+            None
+        };
         let bytes = record::change(id, Some(&before), &mut self.row, at, &mut writes);
         // The runtime's own expectations go last, so that a place in the answer is a place among the effects.
         let effects_count = expect.len();
@@ -102,6 +112,7 @@ impl Held {
             started = Some((id, at));
         }
         let seen = std::mem::replace(&mut self.bytes, bytes);
+        let kept = seen.clone();
         if !shared.env.planted(Defect::StaleClaimCommits) {
             expect.push(Expect::equals(JOBS, keys::job(id), seen));
         }
@@ -119,15 +130,15 @@ impl Held {
                 Ok(())
             }
             Err(CommitError::Mismatch { index, space, .. }) => {
-                self.reload(shared, id).map_err(Refused::Failed)?;
+                self.reload_or_keep(shared, id, kept)?;
                 Err(if index < effects_count { Refused::Effect { index, space } } else { Refused::Moved })
             }
             Err(CommitError::Invalid { reason }) => {
-                self.reload(shared, id).map_err(Refused::Failed)?;
+                self.reload_or_keep(shared, id, kept)?;
                 Err(Refused::Invalid { reason })
             }
             Err(CommitError::Unread(error)) => {
-                self.reload(shared, id).map_err(Refused::Failed)?;
+                self.reload_or_keep(shared, id, kept)?;
                 Err(Refused::Unread { reason: error.to_string() })
             }
             Err(error) => {
@@ -153,6 +164,16 @@ impl Held {
         row.updated_at = at;
         record::change(id, Some(&before), &mut row, at, writes);
         (row, Expect::equals(JOBS, keys::job(id), self.bytes.clone()))
+    }
+
+    /// Takes over what is stored now, or goes back to what was seen before: what was to be written is not.
+    fn reload_or_keep(&mut self, shared: &Shared, id: &JobId, kept: Vec<u8>) -> Result<(), Refused> {
+        let read = self.reload(shared, id);
+        if let (Err(_), Ok(row)) = (&read, Row::decode(&kept)) {
+            self.row = row;
+            self.bytes = kept;
+        }
+        read.map_err(Refused::Failed)
     }
 
     /// Takes over what is stored now.

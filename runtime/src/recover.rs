@@ -11,12 +11,14 @@ use crate::held::{Effects, Held};
 use crate::job::JobId;
 use crate::keys::{self, BODIES, INDEX, Part};
 use crate::recovery::Recovery;
+use crate::retry;
 use crate::row::Row;
 use crate::runner::Shared;
 use crate::status::Status;
 use ebbtide_engine::{Commit, KeyRange, Order, Sync};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Jobs that share one commit.
@@ -44,24 +46,28 @@ pub(crate) async fn recover(shared: &Arc<Shared>) -> Result<Recovery, Error> {
     let waiting = blocking(shared, |shared| shared.read_queue()).await?;
     let mut recovery = Recovery { waiting, ..Recovery::default() };
     let mut resumed = BTreeMap::new();
-    for status in [Status::Running, Status::Parked] {
-        let mut after = None;
+    // The parked ones first: a running one that is parked now was looked at then.
+    for status in [Status::Parked, Status::Running] {
+        let mut read = blocking(shared, move |shared| read_batch(shared, status, None)).await?;
         loop {
-            let read = blocking(shared, move |shared| read(shared, status, after)).await?;
             recovery.failed += read.damaged;
             recovery.parked += read.still_parked;
-            settle(shared, read.found, status, &mut recovery, &mut resumed).await?;
-            shared.env.reached("job.recovered");
-            match read.next {
-                Some(next) => after = Some(next),
-                None => break,
-            }
+            let settling = settle(shared, read.found, status, &mut recovery, &mut resumed);
+            // The next ones are read while these are written.
+            let Some(after) = read.next else {
+                settling.await?;
+                break;
+            };
+            let reading = blocking(shared, move |shared| read_batch(shared, status, Some(after)));
+            let ((), next) = futures::try_join!(settling, reading)?;
+            read = next;
         }
     }
     recovery.resumed = resumed.into_iter().map(|((kind, state), count)| (kind, state, count)).collect();
     // The most first, and those of one count by name.
     recovery.resumed.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
-    recovery.took = begun.elapsed();
+    // As it is stored.
+    recovery.took = Duration::from_micros(retry::micros(begun.elapsed()));
     Ok(recovery)
 }
 
@@ -87,7 +93,7 @@ struct Read {
 }
 
 /// Reads the next jobs of this status that this node has to recover.
-fn read(shared: &Shared, status: Status, after: Option<Vec<u8>>) -> Result<Read, Error> {
+fn read_batch(shared: &Shared, status: Status, after: Option<Vec<u8>>) -> Result<Read, Error> {
     let snapshot = shared.engine.snapshot();
     let mut range = KeyRange::prefix(&keys::by_status(status));
     if let Some(after) = after {
@@ -143,6 +149,9 @@ async fn settle(
     recovery: &mut Recovery,
     resumed: &mut BTreeMap<(String, String), u64>,
 ) -> Result<(), Error> {
+    if found.is_empty() {
+        return Ok(());
+    }
     let now = shared.env.now();
     let mut commit = Commit { sync: Sync::Synced, ..Commit::default() };
     let (mut together, mut alone) = (Vec::new(), Vec::new());
@@ -193,6 +202,7 @@ async fn settle(
             }
         }
     }
+    shared.env.reached("job.recovered");
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use crate::watch::Watch;
 use ebbtide_engine::env::SharedEnv;
 use ebbtide_engine::{CommitError, KeyRange, Order, SharedEngine};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) awake: Awake,
     /// Claims of others.
     pub(crate) watch: Watch,
+    /// Claims in a row that could not be taken because of the engine.
+    pub(crate) claims_failed: AtomicU32,
     jobs: Mutex<Jobs>,
     /// The scheduler should look again.
     wake: Notify,
@@ -143,6 +145,7 @@ impl Shared {
             tasks: TaskTracker::new(),
             awake: Awake::new(2 * beat_interval(lease)),
             watch: Watch::default(),
+            claims_failed: AtomicU32::new(0),
             jobs: Mutex::new(Jobs { queue, running: HashMap::new(), slots: 0 }),
             wake: Notify::new(),
             quiet: Notify::new(),

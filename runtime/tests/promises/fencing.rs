@@ -3,7 +3,7 @@
 use crate::script::{Act, job, mark};
 use crate::world::{World, in_time, submit, wait};
 use ebbtide_engine::env::Defect;
-use ebbtide_runtime::{Options, Status};
+use ebbtide_runtime::{JobId, Options, Runtime, Status};
 use std::time::Duration;
 
 /// Two runtimes on one engine: the second takes the job over while the first still works on it, deaf to everything.
@@ -67,4 +67,82 @@ async fn a_claim_that_ran_out_goes_to_another_node() {
     let done = wait(&second, &id).await;
     assert_eq!((done.status, done.epoch, done.node_id.as_deref()), (Status::Completed, 2, Some("b")));
     assert_eq!(world.marks("once"), 1);
+}
+
+/// Lines of the job's history that say a checkpoint was refused.
+fn refused(runtime: &Runtime, id: &JobId) -> Vec<(u64, String)> {
+    let transitions = runtime.transitions(id).unwrap();
+    let refused = transitions
+        .into_iter()
+        .filter(|line| line.error.as_deref().is_some_and(|text| text.starts_with("the checkpoint to state")));
+    refused.map(|line| (line.epoch, line.error.unwrap_or_default())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_checkpoint_is_on_record_and_disturbs_nobody() {
+    let world = World::new();
+    let first = world.start().await;
+    let id = submit(&first, job([Act::Block, Act::Hold, mark("once")])).await;
+    world.stage.entered().await;
+    let second = world.start().await;
+    world.stage.entered().await;
+    // Both steps come back; the second one's claim is the one that counts, and holds in the next state.
+    world.stage.open_gate();
+    world.stage.entered().await;
+    in_time(async {
+        while refused(&second, &id).is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    world.stage.release();
+    assert_eq!(wait(&second, &id).await.epoch, 2);
+    in_time(second.idle()).await;
+    let lines = refused(&second, &id);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let (epoch, text) = &lines[0];
+    assert_eq!(*epoch, 1);
+    assert!(
+        text.starts_with("the checkpoint to state S1 under epoch 1 was refused: the job is running under epoch 2"),
+        "{text}"
+    );
+    // Nothing of the one that counts was redone for it.
+    assert_eq!(world.marks("once"), 1);
+    assert_eq!(world.stage.steps().iter().filter(|step| step.starts_with("S1")).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_hangs_past_its_time_loses_its_job_to_a_new_claim() {
+    let world = World::new();
+    let options =
+        Options { lease: Duration::from_millis(60), silence_max: Duration::from_millis(300), ..world.options.clone() };
+    let runtime = world.start_as(options).await;
+    let id = submit(&runtime, job([Act::BlockOnce, mark("once")])).await;
+    // The first claim's step blocks its thread. Nobody can stop it, so the job goes on without it.
+    let done = wait(&runtime, &id).await;
+    assert_eq!((done.status, done.epoch, world.marks("once")), (Status::Completed, 2, 1));
+    let retried = runtime.transitions(&id).unwrap().into_iter().find(|line| line.status == Status::Retrying).unwrap();
+    assert!(retried.error.as_deref().unwrap().starts_with("the step showed no sign of life for"), "{retried:?}");
+    // Let go of at last, it tries to commit what it did.
+    world.stage.open_gate();
+    in_time(async {
+        while refused(&runtime, &id).is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(refused(&runtime, &id)[0].1.contains("under epoch 1 was refused: the job is completed under epoch 2"));
+    assert_eq!(world.marks("once"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_shows_signs_of_life_keeps_its_job() {
+    let world = World::new();
+    let options =
+        Options { lease: Duration::from_millis(60), silence_max: Duration::from_millis(300), ..world.options.clone() };
+    let runtime = world.start_as(options).await;
+    // It waits far longer than the limit, and says that it is alive.
+    let id = submit(&runtime, job([Act::Alive(Duration::from_millis(900)), mark("once")])).await;
+    let done = wait(&runtime, &id).await;
+    assert_eq!((done.status, done.epoch, world.marks("once")), (Status::Completed, 1, 1));
 }

@@ -4,6 +4,7 @@
 
 mod cancel; // pending and running jobs stop, and stay cancelled
 mod crash; // every crash point: resumed, effects once
+mod faults; // an engine that cannot read for a while
 mod fencing; // a stale claim commits nothing
 mod follow_up; // what was asked for meanwhile starts afterwards
 mod history; // transitions form a legal path, counters equal a recount
@@ -11,9 +12,11 @@ mod listing; // newest first, by status, by scope, in pages
 mod parked; // what cannot be loaded is set aside
 mod pause; // held back, and let go on
 mod progress; // live numbers, CPU and memory
+mod recovery; // what a start finds and reports
 mod retry; // tries, backoff, failure
 mod script; // a workflow that does as it is told
 mod shutdown; // checkpoints, releases, time limit
 mod stored_forms; // old bodies still load
+mod timeout; // how long a job may run
 mod unique; // one active job per key
 mod world; // an engine, and runtimes on it

@@ -29,6 +29,10 @@ pub(crate) enum Act {
     Deaf,
     /// Tells the test, and blocks its thread until the test opens the gate.
     Block,
+    /// As `Block`, in the first claim alone.
+    BlockOnce,
+    /// Works so long in silence, but for signs of life.
+    Alive(Duration),
     /// Expects a mark to be absent; the test's own commit makes it so or not.
     Expect(String),
     /// Says that what it read has changed, for ever.
@@ -108,12 +112,19 @@ async fn act(act: &Act, cx: &mut Step, stage: &Stage) -> Result<(), StepError> {
             stage.entered.add_permits(1);
             stage.release.acquire().await.expect("never closed").forget();
         }
-        Act::Block => {
-            stage.entered.add_permits(1);
-            let mut open = stage.gate.lock().expect("no panic inside");
-            while !*open {
-                open = stage.opened.wait(open).expect("no panic inside");
-            }
+        Act::Block => stage.block(),
+        Act::BlockOnce if cx.epoch() == 1 => stage.block(),
+        Act::BlockOnce => {}
+        Act::Alive(length) => {
+            let (progress, length) = (cx.progress().clone(), *length);
+            let blocking = move || {
+                let end = std::time::Instant::now() + length;
+                while std::time::Instant::now() < end {
+                    progress.alive();
+                    std::thread::yield_now();
+                }
+            };
+            tokio::task::spawn_blocking(blocking).await.expect("it does not panic");
         }
         Act::Expect(name) => {
             cx.expect(Expect::absent(MARKS, name.as_bytes()));
@@ -190,6 +201,14 @@ impl Stage {
                 Ok(())
             }
             stop = signal.stopped() => Err(stop.into()),
+        }
+    }
+
+    fn block(&self) {
+        self.entered.add_permits(1);
+        let mut open = self.gate.lock().expect("no panic inside");
+        while !*open {
+            open = self.opened.wait(open).expect("no panic inside");
         }
     }
 
