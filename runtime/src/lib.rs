@@ -101,3 +101,8 @@ pub use workflow::{Progress, View, Workflow};
 
 /// What [`Workflow::step`] returns, for implementors that do not use the `futures` crate themselves.
 pub use futures::future::BoxFuture;
+
+/// The program on the README's page, so that it is one that runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -7,15 +7,15 @@
 //! # use serde::{Deserialize, Serialize};
 //! # #[derive(Serialize, Deserialize)]
 //! # enum Greeting { Waiting, Said }
-//! # #[typetag::serde(name = "greeting")]
+//! # #[typetag::serde(name = "word")]
 //! # impl Workflow for Greeting {
 //! #     fn step<'a>(self: Box<Self>, _cx: &'a mut Step) -> BoxFuture<'a, Result<Box<dyn Workflow>, StepError>> {
 //! #         Box::pin(async { Ok(Box::new(Greeting::Said) as Box<dyn Workflow>) })
 //! #     }
 //! #     fn view(&self) -> View<'_> {
 //! #         match self {
-//! #             Greeting::Waiting => View::new("greeting", "Waiting"),
-//! #             Greeting::Said => View::new("greeting", "Said").done(),
+//! #             Greeting::Waiting => View::new("word", "Waiting"),
+//! #             Greeting::Said => View::new("word", "Said").done(),
 //! #         }
 //! #     }
 //! # }
