@@ -12,8 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The names of the kinds of work in this crate, as stored jobs and config files have them.
-pub const NAMES: &[&str] =
-    &[flush::KIND, job_cleanup::KIND, orphan_sweep::KIND, segment_retention::KIND, verify::KIND];
+pub const NAMES: &[&str] = &[flush::KIND, job_cleanup::KIND, orphan_sweep::KIND, segment_retention::KIND, verify::KIND];
 
 /// In a job's parameters: the file timestamp of the objects that it writes. While such a job is not over, or has
 /// failed and may be tried again, the orphan sweep leaves objects of that timestamp alone.
@@ -106,7 +105,9 @@ impl Tables {
     pub fn next(&self, view: &View, after: Option<TableId>) -> Option<Arc<Table>> {
         let later = |table: &&Arc<Table>| after.is_none_or(|after| table.id > after);
         match self {
-            Self::Table(name) => self.named(name).and_then(|(namespace, name)| view.table(namespace, name)).filter(later),
+            Self::Table(name) => {
+                self.named(name).and_then(|(namespace, name)| view.table(namespace, name)).filter(later)
+            }
             Self::Namespace(namespace) => view.tables(Some(namespace)).filter(later).min_by_key(|table| table.id),
             Self::All => view.tables(None).filter(later).min_by_key(|table| table.id),
         }

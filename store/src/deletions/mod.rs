@@ -82,10 +82,7 @@ impl Deletion {
     }
 
     fn forget(&self) -> [Write; 2] {
-        [
-            Write::delete(DELETIONS, self.key()),
-            Write::delete(DELETIONS, object_key(&self.storage, &self.path)),
-        ]
+        [Write::delete(DELETIONS, self.key()), Write::delete(DELETIONS, object_key(&self.storage, &self.path))]
     }
 }
 

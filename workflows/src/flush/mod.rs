@@ -113,6 +113,13 @@ impl Workflow for Flush {
                     State::Done(s) => Some(s.cut().seq),
                     _ => None,
                 },
+                // While the job may still attach files of this timestamp, or be tried again, no sweep touches them.
+                crate::kinds::FILE_TIMESTAMP: match &self.state {
+                    State::Writing(s) => Some(s.cut().stamp),
+                    State::Deleting(s) => Some(s.cut().stamp),
+                    State::Done(s) => Some(s.cut().stamp),
+                    _ => None,
+                },
             }),
             progress: totals.map_or_else(Progress::default, Totals::progress),
             result: match &self.state {

@@ -132,7 +132,9 @@ impl Deleting {
                 } else {
                     match now {
                         Ok(None) => Verdict::Release,
-                        Ok(Some(now)) if (now.bytes, now.modified_at) == (found.bytes, found.modified_at) => Verdict::Go,
+                        Ok(Some(now)) if (now.bytes, now.modified_at) == (found.bytes, found.modified_at) => {
+                            Verdict::Go
+                        }
                         Ok(Some(now)) => Verdict::Changed(now),
                         // A storage that cannot be asked now is asked by the next run.
                         Err(_) => Verdict::Wait,

@@ -149,12 +149,7 @@ struct Failure {
 
 impl Totals {
     fn progress(&self) -> Progress {
-        Progress {
-            users_done: self.users,
-            users_total: 0,
-            rows_done: self.rows,
-            bytes_done: self.bytes_written,
-        }
+        Progress { users_done: self.users, users_total: 0, rows_done: self.rows, bytes_done: self.bytes_written }
     }
 }
 

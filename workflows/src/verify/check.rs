@@ -91,7 +91,8 @@ struct Rows {
 impl Rows {
     fn add(&mut self, batch: &RecordBatch, user: &str) {
         self.count += batch.num_rows() as u64;
-        let Some(seqs) = batch.column_by_name(Hidden::Seq.name()).and_then(|c| c.as_primitive_opt::<Int64Type>()) else {
+        let Some(seqs) = batch.column_by_name(Hidden::Seq.name()).and_then(|c| c.as_primitive_opt::<Int64Type>())
+        else {
             return;
         };
         for &seq in seqs.values() {

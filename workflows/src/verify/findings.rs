@@ -91,7 +91,7 @@ impl fmt::Display for Problem {
 
 impl Finding {
     /// The write that keeps it. `number` sets it apart from the other findings of its job.
-    pub(super) fn put(&self, number: u32) -> Write {
+    pub(crate) fn put(&self, number: u32) -> Write {
         let key = [&time(self.found_at)[..], self.job_id.as_bytes(), &number.to_be_bytes()].concat();
         let value = serde_json::to_vec(self).expect("a plain struct of text and numbers has a JSON form");
         Write::put(VERIFY_FINDINGS, key, value)

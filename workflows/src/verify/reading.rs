@@ -55,13 +55,12 @@ impl Reading {
         let store = cx.get::<Store>()?;
         let _reading = store.readers().register();
         let (catalog, after) = (store.clone(), self.after.clone());
-        let page = read("reading the manifest", cx, move |snapshot| {
-            match catalog.catalog().table_by_id(&snapshot, id)? {
+        let page =
+            read("reading the manifest", cx, move |snapshot| match catalog.catalog().table_by_id(&snapshot, id)? {
                 Some(table) => Ok(Some((table, page(snapshot, id, after.as_ref())?))),
                 None => Ok::<_, ebbtide_store::Error>(None),
-            }
-        })
-        .await?;
+            })
+            .await?;
         cx.env().reached("verify.reading.page");
         match page {
             Some((table, entries)) if !entries.is_empty() => {
@@ -112,7 +111,8 @@ impl Reading {
             stop = signal.stopped() => return Err(stop.into()),
         };
         refuse_outage(&checked)?;
-        let bad: Vec<_> = checked.iter().filter(|(_, wrong)| !wrong.is_empty()).map(|(entry, _)| entry.clone()).collect();
+        let bad: Vec<_> =
+            checked.iter().filter(|(_, wrong)| !wrong.is_empty()).map(|(entry, _)| entry.clone()).collect();
         let still_named = read("reading the manifest", cx, move |snapshot| {
             let named = |entry: Entry| {
                 let segment = &entry.segment;
@@ -212,4 +212,3 @@ impl From<AfterRead> for super::State {
         }
     }
 }
-
