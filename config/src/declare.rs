@@ -41,6 +41,8 @@ pub(crate) trait Kind {
     fn read(&self, raw: &Raw) -> Result<Self::Value, String>;
     /// As it would be written in the file, or `None` when it stands for "unset".
     fn show(&self, value: &Self::Value) -> Option<String>;
+    /// What sort of value it is, in a word.
+    fn name(&self) -> &'static str;
     /// The bounds of what is wrapped, for a kind that wraps another.
     fn bounds(&self) -> Option<(String, String)> {
         None
@@ -109,12 +111,24 @@ pub(crate) fn show<T, K: Kind<Value = T>>(declared: &Declared<K>) -> Shown {
     declared.shown()
 }
 
+/// Shows a value as its declaration would write it.
+pub(crate) fn show_value<T, K: Kind<Value = T>>(declared: &Declared<K>, value: &T) -> Option<String> {
+    declared.kind.show(value)
+}
+
+/// What sort of value a declaration takes.
+pub(crate) fn kind_name<T, K: Kind<Value = T>>(declared: &Declared<K>) -> &'static str {
+    declared.kind.name()
+}
+
 /// A setting without its type, so that all of them fit in one list.
 pub(crate) struct Setting {
     pub(crate) section: &'static str,
     pub(crate) key: &'static str,
     pub(crate) docs: &'static [&'static str],
     pub(crate) shown: fn() -> Shown,
+    pub(crate) kind: fn() -> &'static str,
+    pub(crate) value: fn(&Settings) -> Option<String>,
     pub(crate) set: fn(&mut Settings, &Raw) -> Result<(), String>,
 }
 
@@ -204,6 +218,9 @@ impl<T: Number> Kind for Count<T> {
     fn show(&self, value: &T) -> Option<String> {
         Some(value.to_string())
     }
+    fn name(&self) -> &'static str {
+        "number"
+    }
 }
 
 impl<T: Number> Kind for Bytes<T> {
@@ -223,6 +240,9 @@ impl<T: Number> Kind for Bytes<T> {
         let bytes = (*value).try_into().unwrap_or(u64::MAX);
         Some(quoted(&unit::show_bytes(bytes)))
     }
+    fn name(&self) -> &'static str {
+        "bytes"
+    }
 }
 
 impl Kind for Time {
@@ -238,6 +258,9 @@ impl Kind for Time {
     }
     fn show(&self, value: &Duration) -> Option<String> {
         Some(quoted(&unit::show_duration(*value)))
+    }
+    fn name(&self) -> &'static str {
+        "duration"
     }
 }
 
@@ -255,6 +278,9 @@ impl Kind for Address {
     fn show(&self, value: &SocketAddr) -> Option<String> {
         Some(quoted(&value.to_string()))
     }
+    fn name(&self) -> &'static str {
+        "address"
+    }
 }
 
 impl Kind for Folder {
@@ -267,6 +293,9 @@ impl Kind for Folder {
     }
     fn show(&self, value: &PathBuf) -> Option<String> {
         Some(quoted(&value.to_string_lossy()))
+    }
+    fn name(&self) -> &'static str {
+        "folder"
     }
 }
 
@@ -283,6 +312,9 @@ impl Kind for Switch {
     fn show(&self, value: &bool) -> Option<String> {
         Some(value.to_string())
     }
+    fn name(&self) -> &'static str {
+        "boolean"
+    }
 }
 
 impl Kind for Text {
@@ -295,6 +327,9 @@ impl Kind for Text {
     }
     fn show(&self, value: &String) -> Option<String> {
         Some(quoted(value))
+    }
+    fn name(&self) -> &'static str {
+        "text"
     }
 }
 
@@ -314,6 +349,9 @@ impl<T: Copy + PartialOrd> Kind for Choice<T> {
     fn show(&self, value: &T) -> Option<String> {
         self.0.iter().find(|(_, known)| known == value).map(|(word, _)| quoted(word))
     }
+    fn name(&self) -> &'static str {
+        "choice"
+    }
 }
 
 impl<K: Kind> Kind for Unset<K> {
@@ -323,6 +361,9 @@ impl<K: Kind> Kind for Unset<K> {
     }
     fn show(&self, value: &Self::Value) -> Option<String> {
         value.as_ref().and_then(|value| self.0.kind.show(value))
+    }
+    fn name(&self) -> &'static str {
+        self.0.kind.name()
     }
     fn bounds(&self) -> Option<(String, String)> {
         self.0.shown_bounds()

@@ -13,6 +13,7 @@
 mod declare; // how one setting is declared: kind, default, bounds
 mod error; // what is wrong, and where
 mod file; // ebbtide.toml, read with positions
+mod list; // every setting with its value, for those who ask what counts
 mod load; // file, then environment, then the rules between settings
 mod nearest; // "did you mean"
 mod render; // the commented ebbtide.toml
@@ -21,6 +22,7 @@ mod unit; // "64 MiB" and "60s"
 mod workflow; // [[workflow]]
 
 pub use error::{Error, Place, Problem};
+pub use list::Listed;
 pub use settings::{Copy, Drain, Engine, Flush, Jobs, Query, Server, Settings, Shutdown, Storage, Transaction};
 pub use unit::{parse_bytes, parse_duration, show_bytes, show_duration};
 pub use workflow::{Missed, Overlap, Retry, Trigger, Workflow};

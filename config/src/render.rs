@@ -65,7 +65,7 @@ const WORKFLOW_EXAMPLE: &str = r#"# A declared workflow: as many as you like. do
 "#;
 
 /// The lines of a doc comment as one text; an empty line stays a break.
-fn paragraph(lines: &[&str]) -> String {
+pub(crate) fn paragraph(lines: &[&str]) -> String {
     lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
 }
 

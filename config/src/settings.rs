@@ -9,7 +9,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::declare::{Raw, Section, Setting, address, bytes, choice, count, folder, show, switch, text, time, unset};
+use crate::declare::{
+    Raw, Section, Setting, address, bytes, choice, count, folder, kind_name, show, show_value, switch, text, time,
+    unset,
+};
 use crate::error::Place;
 use crate::workflow::Workflow;
 
@@ -79,6 +82,8 @@ macro_rules! settings {
                             key: stringify!($key),
                             docs: &[$($doc),*],
                             shown: || show::<$Type, _>(&$declared),
+                            kind: || kind_name::<$Type, _>(&$declared),
+                            value: |settings: &Settings| show_value::<$Type, _>(&$declared, &settings.$section.$key),
                             set: |settings: &mut Settings, raw: &Raw| {
                                 settings.$section.$key = $declared.read(raw)?;
                                 Ok(())
