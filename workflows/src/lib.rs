@@ -9,6 +9,7 @@ pub mod orphan_sweep; // objects that nothing names
 pub mod segment_retention; // cold rows that are older than they are to be kept
 pub mod verify; // segments read again and compared with the manifest
 
+pub mod declared; // what the settings declare, as the scheduler takes it
 pub mod kinds; // what the kinds share
 
 #[cfg(test)]

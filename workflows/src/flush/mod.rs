@@ -16,16 +16,20 @@ mod done; // what came of it
 mod encode; // one user's rows into one segment, or several parts
 mod handover; // what commits together when a user has moved, and in which order
 pub mod options; // bounds of a flush, shared by all that run at once
+mod parameters; // what a config file says
 mod pipeline; // scan, encode and upload of several users at once
 mod queued; // asked for
-pub mod records;
+pub mod records; // what is kept beside the job: last cut, users that failed
 mod snapshotting; // the cut is fixed
+pub mod tables; // many tables: one flush each
 pub mod trigger; // who asks for a flush: a statement, an interval, rows, bytes
 mod upload; // a segment's bytes to its storage, and its bound on what is in flight
-mod writing; // users move to the cold tier, a few at a time // what is kept beside the job: last cut, users that failed
+mod writing; // users move to the cold tier, a few at a time
 
 pub use options::{Options, Resources};
-pub use trigger::{Error, Flusher};
+pub use parameters::FlushRows;
+pub use tables::FlushTables;
+pub use trigger::{Error, Flusher, next_interval};
 
 use ebbtide_runtime::{Progress, Step, StepError, View, Workflow};
 use ebbtide_store::{Table, TableId};
@@ -200,5 +204,7 @@ fn table_of(
         .ok_or_else(|| StepError::Fail { reason: format!("table {}.{} was dropped", work.namespace, work.table) })
 }
 
+#[cfg(test)]
+mod deaths;
 #[cfg(test)]
 mod tests;

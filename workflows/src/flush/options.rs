@@ -1,8 +1,9 @@
 //! Bounds of a flush. One set for the process: all flushes that run at once share them.
 
+use super::Flusher;
 use ebbtide_runtime::{JobId, ProgressHandle};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -74,6 +75,8 @@ pub struct Resources {
     pub(super) uploads: Semaphore,
     /// The claims that started a pipeline lately, and how many each started.
     started: Mutex<VecDeque<(JobId, u64, u32)>>,
+    /// Who starts flushes, once somebody does. Weak: he holds the runtime, which holds these.
+    flusher: Mutex<Weak<Flusher>>,
 }
 
 impl Resources {
@@ -96,8 +99,18 @@ impl Resources {
             memory_kib_max,
             uploads: Semaphore::new(options.uploads_in_flight_max.max(1)),
             started: Mutex::default(),
+            flusher: Mutex::default(),
             options,
         }
+    }
+
+    pub(super) fn set_flusher(&self, flusher: &Arc<Flusher>) {
+        *self.flusher.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(flusher);
+    }
+
+    /// Who starts flushes.
+    pub(super) fn flusher(&self) -> Option<Arc<Flusher>> {
+        self.flusher.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
     }
 
     /// How many tries of a file's name the earlier pipelines of this claim may have used up. A claim has more than one

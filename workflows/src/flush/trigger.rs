@@ -4,7 +4,7 @@
 //! record, the wish for a follow-up is a record. What is in memory is only when to look next.
 
 use super::{
-    Flush, KIND, Options,
+    Flush, KIND, Options, Resources,
     records::{Flushed, FollowUp},
 };
 use ebbtide_engine::Commit;
@@ -74,7 +74,7 @@ impl Wakes {
 }
 
 /// The key that makes a table's flush unique: absent when none is active.
-fn active_key(table: TableId) -> Vec<u8> {
+pub(super) fn active_key(table: TableId) -> Vec<u8> {
     let mut key = format!("{KIND}/").into_bytes();
     key.extend_from_slice(&table.0.to_be_bytes());
     key
@@ -97,6 +97,9 @@ impl Flusher {
             stop: CancellationToken::new(),
             looping: Mutex::new(None),
         });
+        if let Some(resources) = flusher.runtime.get::<Resources>() {
+            resources.set_flusher(&flusher);
+        }
         let task = tokio::spawn(flusher.clone().run());
         *flusher.looping.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
         flusher
@@ -317,6 +320,22 @@ fn next_tick(last: i64, interval: Duration, now: i64) -> i64 {
     let interval = i64::try_from(interval.as_micros()).unwrap_or(i64::MAX).max(1);
     let passed = now.saturating_sub(last).max(0) / interval;
     last.saturating_add(interval.saturating_mul(passed + 1))
+}
+
+/// When the interval of a table is up next, in microseconds since the Unix epoch, should rows be pending then; none for a
+/// table without one.
+///
+/// # Errors
+/// The engine's.
+pub fn next_interval(
+    snapshot: &dyn ebbtide_engine::Snapshot,
+    table: &Table,
+    now: i64,
+) -> Result<Option<i64>, ebbtide_engine::Error> {
+    let Some(interval) = table.flush.interval else { return Ok(None) };
+    let flushed = Flushed::read(snapshot, table.id)?.unwrap_or_default();
+    let last = if flushed.taken_at > 0 { flushed.taken_at } else { table.created_at };
+    Ok(Some(next_tick(last, interval, now)))
 }
 
 #[cfg(test)]
