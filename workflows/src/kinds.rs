@@ -11,8 +11,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The names of the kinds of work in this crate, as stored jobs and config files have them.
-pub const NAMES: &[&str] = &[flush::KIND, job_cleanup::KIND, orphan_sweep::KIND, segment_retention::KIND, verify::KIND];
+/// The names under which jobs of this crate are stored. A program whose linker lost one of them could not load its jobs,
+/// so it does well to compare these with [`ebbtide_runtime::kinds::workflow_names`] in a test.
+pub const NAMES: &[&str] =
+    &[flush::KIND, flush::tables::KIND, job_cleanup::KIND, orphan_sweep::KIND, segment_retention::KIND, verify::KIND];
 
 /// In a job's parameters: the file timestamp of the objects that it writes. While such a job is not over, or has
 /// failed and may be tried again, the orphan sweep leaves objects of that timestamp alone.

@@ -13,6 +13,8 @@ pub mod declared; // what the settings declare, as the scheduler takes it
 pub mod kinds; // what the kinds share
 
 #[cfg(test)]
+mod stored_forms; // bodies that must always load
+#[cfg(test)]
 mod testing; // what the tests share
 
 use ebbtide_engine::Space;

@@ -248,7 +248,7 @@ async fn segments_are_found_by_their_objects_and_leave_as_they_were_read() {
         "what was rewritten meanwhile does not leave"
     );
     commit(&store, detach(&read[..1])).await.unwrap();
-    assert_eq!(segments(store.snapshot(), table.id, None).unwrap(), [rewritten.clone()]);
+    assert_eq!(segments(store.snapshot(), table.id, None).unwrap(), std::slice::from_ref(&rewritten));
     for gone in &parts {
         assert_eq!(named(&*store.snapshot(), &local, &gone.path).unwrap(), None);
     }
@@ -280,7 +280,7 @@ async fn an_object_is_named_or_quarantined_and_never_both() {
     commit(&store, put(&found)).await.unwrap();
     assert_eq!(
         quarantine::scan(store.snapshot(), None).unwrap().map(Result::unwrap).collect::<Vec<_>>(),
-        [found.clone()]
+        std::slice::from_ref(&found)
     );
     let late = handover(&**store.env(), std::slice::from_ref(&part), &old, 3, 3, 0);
     assert!(matches!(commit(&store, late.clone()).await, Err(CommitError::Mismatch { .. })), "a stale flush is late");
