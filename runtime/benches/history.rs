@@ -9,7 +9,7 @@ use ebbtide_engine::env::{Env, HeldEnv, SharedEnv, SystemEnv};
 use ebbtide_engine::rocks::Rocks;
 use ebbtide_engine::{Cache, Commit, SharedEngine, Space, Sync, Write};
 use ebbtide_runtime::prune::{self, Place, Retention};
-use ebbtide_runtime::testing::{Past, START};
+use ebbtide_runtime::testing::Past;
 use ebbtide_runtime::{
     BoxFuture, Filter, JobId, NewJob, Options, Runtime, Status, Step, StepError, View, Workflow, query,
 };
@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 const OTHERS: Space = Space { name: "others", cache: Cache::Shared };
 const DAY: i64 = 86_400_000_000;
+const DAY_OLD: Duration = Duration::from_secs(86_400);
 
 #[tokio::main(worker_threads = 2)]
 async fn main() {
@@ -42,8 +43,8 @@ async fn main() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     alone.report("nobody prunes").await;
 
-    let most = Retention { completed: Some(Duration::ZERO), cancelled: Some(Duration::ZERO), ..Retention::default() };
-    for (name, retention) in [("failed ones stay", most), ("the failed ones", Retention::all(Duration::ZERO))] {
+    let most = Retention { completed: Some(DAY_OLD), cancelled: Some(DAY_OLD), ..Retention::default() };
+    for (name, retention) in [("failed ones stay", most), ("the failed ones", Retention::all(DAY_OLD))] {
         let others = Others::start(&engine);
         let begun = Instant::now();
         let job = NewJob::new("bench", Box::new(Cleanup::new(&retention)));
@@ -69,13 +70,13 @@ fn setting(name: &str, usual: u64) -> u64 {
     std::env::var(name).map_or(usual, |text| text.parse().unwrap())
 }
 
-/// Stores jobs of the sixty days before [`START`], of twenty tables and three workflows, and gives some of their ids.
+/// Stores jobs of the last sixty days but one, of twenty tables and three workflows, and gives some of their ids.
 async fn fill(engine: &SharedEngine, count: u64, kept_percent: u64) -> Vec<JobId> {
-    let chance = HeldEnv::at(START);
+    let (now, chance) = (SystemEnv.now(), HeldEnv::at(0));
     let mut sample = Vec::new();
     let mut writes = Vec::new();
     for number in 0..count {
-        let created_at = START - 61 * DAY + (60 * DAY) / count as i64 * number as i64;
+        let created_at = now - 61 * DAY + (60 * DAY) / count as i64 * number as i64;
         let status = match chance.random() % 100 {
             dice if dice < kept_percent => Status::Failed,
             99 => Status::Cancelled,
@@ -212,7 +213,8 @@ impl Workflow for Cleanup {
                 ..Retention::default()
             };
             let (snapshot, after) = (cx.engine().snapshot(), self.after);
-            let plan = move || prune::plan(&snapshot, &retention, START, after.as_ref(), prune::JOBS_MAX);
+            let now = cx.env().now();
+            let plan = move || prune::plan(&snapshot, &retention, now, after.as_ref(), prune::JOBS_MAX);
             let mut batch = tokio::task::spawn_blocking(plan).await.unwrap().unwrap();
             self.jobs += batch.jobs;
             self.batches += u64::from(batch.jobs > 0);

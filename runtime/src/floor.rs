@@ -14,21 +14,25 @@ use uuid::{Builder, Uuid};
 #[derive(Clone)]
 pub(crate) struct Newborn {
     pub(crate) id: JobId,
+    /// When it is made, for the order of listings.
     pub(crate) at: i64,
+    /// When it is due: now, by the clock that the queue looks at.
+    pub(crate) due: i64,
     pub(crate) expect: Expect,
 }
 
 /// Chooses id and time of a new job above the floor. Both are the environment's own unless its clock was set far back.
 pub(crate) fn newborn(snapshot: &dyn Snapshot, env: &SharedEnv) -> Result<Newborn, Error> {
     let stored = snapshot.get(COUNTERS, keys::FLOOR)?;
-    let (mut at, mut uuid) = (env.now(), env.id());
+    let due = env.now();
+    let (mut at, mut uuid) = (due, env.id());
     if let Some(floor) = stored.as_deref().and_then(decode) {
         at = at.max(floor.saturating_add(1));
         if JobId::from_uuid(uuid) <= last_id(floor) {
             uuid = moved(uuid, millis(floor).saturating_add(1));
         }
     }
-    Ok(Newborn { id: JobId::from_uuid(uuid), at, expect: Expect::as_read(COUNTERS, keys::FLOOR, stored) })
+    Ok(Newborn { id: JobId::from_uuid(uuid), at, due, expect: Expect::as_read(COUNTERS, keys::FLOOR, stored) })
 }
 
 /// The floor, in microseconds since the Unix epoch; none before the first pruning.

@@ -104,12 +104,10 @@ impl Held {
         // The runtime's own expectations go last, so that a place in the answer is a place among the effects.
         let effects_count = expect.len();
         let mut started = None;
-        if let Some(draft) = follow_up {
-            let Newborn { id, at, expect: above } =
-                floor::newborn(&*shared.engine.snapshot(), &shared.env).map_err(Refused::Failed)?;
-            draft.start(&id, at, &mut writes);
-            expect.push(above);
-            started = Some((id, at));
+        if let Some((draft, newborn)) = follow_up {
+            draft.start(&newborn, &mut writes);
+            started = Some((newborn.id, newborn.due));
+            expect.push(newborn.expect);
         }
         let seen = std::mem::replace(&mut self.bytes, bytes);
         let kept = seen.clone();
@@ -124,8 +122,8 @@ impl Held {
                     shared.env.reached("job.done");
                     shared.waiters.wake(id);
                 }
-                if let Some((started, at)) = started {
-                    shared.enqueue(started, at);
+                if let Some((started, due)) = started {
+                    shared.enqueue(started, due);
                 }
                 Ok(())
             }
@@ -195,14 +193,15 @@ impl Held {
         shared: &Shared,
         id: &JobId,
         writes: &mut Vec<Write>,
-    ) -> Result<Option<Draft>, Refused> {
+    ) -> Result<Option<(Draft, Newborn)>, Refused> {
         let key = keys::part(id, Part::FollowUp);
-        let stored =
-            shared.engine.snapshot().get(BODIES, &key).map_err(|error| Refused::Failed(Error::Engine(error)))?;
+        let snapshot = shared.engine.snapshot();
+        let stored = snapshot.get(BODIES, &key).map_err(|error| Refused::Failed(Error::Engine(error)))?;
+        let newborn = floor::newborn(&*snapshot, &shared.env).map_err(Refused::Failed)?;
         self.row.follow_up = false;
         writes.push(Write::delete(BODIES, key));
         Ok(stored.and_then(|bytes| match Draft::decode(&bytes) {
-            Ok(draft) => Some(draft),
+            Ok(draft) => Some((draft, newborn)),
             Err(reason) => {
                 tracing::error!(job_id = %id, reason, "the follow-up of this job cannot be read and does not start");
                 None

@@ -125,17 +125,18 @@ async fn store(shared: Arc<Shared>, new: NewJob, draft: Draft) -> Result<Submitt
                 continue;
             }
         }
-        let Newborn { id, at, expect: above } = newborn.clone();
+        let Newborn { id, due, ref expect, .. } = newborn;
+        let above = expect.clone();
         let mut expect = new.expect.clone();
         let own = expect.len();
         expect.extend(draft.absent_keys());
         expect.push(above);
         let mut writes = new.writes.clone();
-        draft.clone().start(&id, at, &mut writes);
+        draft.clone().start(&newborn, &mut writes);
         match shared.engine.commit(Commit { expect, writes, sync: Sync::Synced }).await {
             Ok(_) => {
                 shared.env.reached("job.queued");
-                shared.enqueue(id, at);
+                shared.enqueue(id, due);
                 return Ok(Submitted::New(id));
             }
             Err(CommitError::Mismatch { index, space, .. }) if index < own => {
@@ -257,12 +258,13 @@ impl Draft {
     }
 
     /// Adds the writes that make it a pending job.
-    pub(crate) fn start(self, id: &JobId, at: i64, writes: &mut Vec<Write>) {
+    pub(crate) fn start(self, newborn: &Newborn, writes: &mut Vec<Write>) {
+        let Newborn { id, at, due, .. } = newborn;
         let mut row = self.row;
         row.status = Status::Pending;
-        row.created_at = at;
-        row.updated_at = at;
-        row.next_run_at = Some(at);
+        row.created_at = *at;
+        row.updated_at = *at;
+        row.next_run_at = Some(*due);
         for (_, key) in held_keys(&row) {
             writes.push(Write::put(INDEX, key, *id.as_bytes()));
         }
@@ -270,7 +272,7 @@ impl Draft {
         if let Some(parameters) = self.parameters {
             record::put_part(id, Part::Parameters, parameters, writes);
         }
-        record::change(id, None, &mut row, at, writes);
+        record::change(id, None, &mut row, *at, writes);
     }
 
     /// As a follow-up is stored beside the job it follows.

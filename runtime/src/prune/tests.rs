@@ -234,6 +234,7 @@ async fn a_new_job_is_never_below_the_floor_even_when_the_clock_is_set_back() {
     for id in &made {
         let job = world.job(id);
         assert!(job.created_at > floor && *id > floor::last_id(floor), "{job:?}");
+        assert!(job.next_run_at.is_none_or(|due| due <= world.env.now()), "it is due all the same: {job:?}");
     }
     let failed = Retention { failed: Some(Duration::ZERO), ..Retention::default() };
     let batch = plan(&world.engine.snapshot(), &failed, START, None, 8192).unwrap();
