@@ -4,10 +4,12 @@ use crate::error::Error;
 use crate::held::{Effects, Held, Refused};
 use crate::job::JobId;
 use crate::keys::{self, BODIES, Part};
+use crate::live::Live;
+use crate::metrics;
 use crate::pause;
 use crate::progress::ProgressHandle;
 use crate::row::Row;
-use crate::runner::{Live, Shared};
+use crate::runner::Shared;
 use crate::signal::Signal;
 use crate::status::Status;
 use crate::workflow::Workflow;
@@ -63,8 +65,12 @@ pub(crate) async fn claim(shared: &Shared, id: JobId) -> Result<Claimed, Error> 
                 },
             };
             let effects = Effects { synced: true, ..Effects::default() };
+            let due = held.row.next_run_at;
             match held.commit(shared, &id, effects, |row| taken(row, shared, now)).await {
                 Ok(()) => {
+                    if let Some(due) = due {
+                        metrics::claimed(&held.row.job_type, now.saturating_sub(due));
+                    }
                     shared.env.reached("job.claimed");
                     return Ok(Claimed::Taken(Taken {
                         attempt: held.row.attempt,

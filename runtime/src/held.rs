@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::floor::{self, Newborn};
 use crate::job::JobId;
 use crate::keys::{self, BODIES, JOBS, Part};
+use crate::metrics;
 use crate::record::{self, Before};
 use crate::row::Row;
 use crate::runner::Shared;
@@ -11,6 +12,7 @@ use crate::status::Status;
 use crate::submit::Draft;
 use ebbtide_engine::env::Defect;
 use ebbtide_engine::{Commit, CommitError, Expect, Snapshot, Sync, Write};
+use tokio::time::Instant;
 
 /// A job's row together with its stored bytes.
 pub(crate) struct Held {
@@ -115,9 +117,14 @@ impl Held {
             expect.push(Expect::equals(JOBS, keys::job(id), seen));
         }
         let sync = if moves || synced { Sync::Synced } else { Sync::Unsynced };
+        let begun = Instant::now();
         match shared.engine.commit(Commit { expect, writes, sync }).await {
             Ok(_) => {
+                if moves {
+                    metrics::transition(begun.elapsed());
+                }
                 if ends {
+                    metrics::ended(&self.row.job_type, self.row.status);
                     self.over = true;
                     shared.env.reached("job.done");
                     shared.waiters.wake(id);

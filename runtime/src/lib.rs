@@ -7,10 +7,12 @@
 //! ```text
 //!            submit            claim: epoch + 1           done
 //!   (nothing) ────► pending ────────────────► running ────────► completed
-//!                     ▲   ▲                   │ │ │ │
-//!        cancel       │   └─── shutdown ──────┘ │ │ └──────────► failed      attempts used up, or not worth another
-//!   pending ───► cancelled ◄──── cancel ────────┘ └─► retrying   waits for next_run_at, is then claimed again
-//!                     parked                          a body that this program cannot load; looked at again at the next start
+//!                     ▲  ▲                    │ │ │ │ │
+//!                     │  └─ shutdown, crash ──┘ │ │ │ └───────► failed     attempts or time used up, or not worth another
+//!              resume │                         │ │ └─────────► cancelled  by a kill, which ends any other status too
+//!                     └──── paused ◄── pause ───┘ └─► retrying             waits for next_run_at, is then claimed again
+//!                           parked                                         a body that this program cannot load; looked at
+//!                                                                          again at the next start
 //! ```
 //!
 //! What holds, and is tested in this crate:
@@ -18,6 +20,7 @@
 //! - One transition is one engine commit: row, body, transition, index keys, counters and the step's own effects.
 //! - A claim raises the job's epoch and every commit expects the row as this claim last wrote it, so a stale runner's
 //!   commit is refused, whatever it is.
+//! - A start makes the claims of the node's earlier life void at once; claims of others are judged by time lived, not by a clock.
 //! - Memory holds nothing that a restart would miss: the queue and the claims are read back from the engine.
 //! - The active (`unique`) key of a job is taken by an absent-key commit and freed in the commit that ends the job.
 //!
@@ -51,6 +54,7 @@ mod cpu; // thread CPU time, summed over polls
 mod drive; // step, commit, until done
 mod lease; // heartbeats, and claims whose holder stopped beating
 pub mod metrics; // what is measured, by name
+mod live; // a claim of this process
 mod nearest; // "did you mean"
 mod overrule; // the end of a claim without its step
 mod queue; // when each job is to run next

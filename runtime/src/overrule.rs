@@ -3,9 +3,10 @@
 use crate::drive;
 use crate::held::Effects;
 use crate::job::JobId;
+use crate::live::Live;
 use crate::retry;
 use crate::row::Row;
-use crate::runner::{Live, Shared};
+use crate::runner::Shared;
 use crate::signal::Stop;
 use crate::status::Status;
 use std::sync::Arc;

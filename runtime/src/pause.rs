@@ -3,8 +3,9 @@
 use crate::error::Error;
 use crate::held::{Effects, Held};
 use crate::job::JobId;
+use crate::live::Live;
 use crate::row::Row;
-use crate::runner::{Live, Shared};
+use crate::runner::Shared;
 use crate::runtime::Runtime;
 use crate::signal::Stop;
 use crate::status::Status;

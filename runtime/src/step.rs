@@ -2,8 +2,9 @@
 
 use crate::held::Effects;
 use crate::job::JobId;
+use crate::live::Live;
 use crate::progress::ProgressHandle;
-use crate::runner::{Live, Shared};
+use crate::runner::Shared;
 use crate::signal::{Signal, Stop};
 use ebbtide_engine::env::SharedEnv;
 use ebbtide_engine::{Expect, SharedEngine, Write};
@@ -184,21 +185,29 @@ impl StepError {
         StepError::Fail { reason: reason.into() }
     }
 
+    /// An error that stays, with its cause.
+    pub fn fail_because(reason: impl Into<String>, source: impl Into<BoxError>) -> Self {
+        let source = source.into();
+        StepError::Fail { reason: with_causes(reason.into(), Some(&*source)) }
+    }
+
     /// The reason and every cause behind it, in one line.
     pub(crate) fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut next = self.source();
-        while let Some(cause) = next {
-            let cause_text = cause.to_string();
-            // Many errors say their cause themselves.
-            if !text.ends_with(&cause_text) {
-                text.push_str(": ");
-                text.push_str(&cause_text);
-            }
-            next = cause.source();
-        }
-        text
+        with_causes(self.to_string(), self.source())
     }
+}
+
+fn with_causes(mut text: String, mut next: Option<&(dyn Error + 'static)>) -> String {
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        // Many errors say their cause themselves.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
 }
 
 impl From<ebbtide_engine::Error> for StepError {
@@ -225,5 +234,7 @@ mod tests {
         let said = StepError::retry_because("writing failed: no space left", io::Error::other("no space left"));
         assert_eq!(said.chain(), "writing failed: no space left");
         assert_eq!(StepError::fail("no").chain(), "no");
+        let failed = StepError::fail_because("reading the row failed", io::Error::other("it is torn"));
+        assert_eq!(failed.to_string(), "reading the row failed: it is torn");
     }
 }
