@@ -33,6 +33,8 @@ pub(crate) enum Act {
     BlockOnce,
     /// Works so long in silence, but for signs of life.
     Alive(Duration),
+    /// Is stored as a later version would store it.
+    Later,
     /// Expects a mark to be absent; the test's own commit makes it so or not.
     Expect(String),
     /// Says that what it read has changed, for ever.
@@ -89,6 +91,7 @@ impl Workflow for Scripted {
             subject,
             done,
             scope: self.scope.as_ref().map(|(first, second)| (first.as_str(), second.as_str())),
+            body_version: if matches!(self.script.get(self.at), Some(Act::Later)) { 2 } else { 1 },
             parameters: serde_json::json!({ "acts": self.script.len() }),
             result: done.then(|| serde_json::json!({ "acted": self.at })),
             ..View::new("scripted", state)
@@ -98,7 +101,7 @@ impl Workflow for Scripted {
 
 async fn act(act: &Act, cx: &mut Step, stage: &Stage) -> Result<(), StepError> {
     match act {
-        Act::Step | Act::For(_) => {}
+        Act::Step | Act::For(_) | Act::Later => {}
         Act::Mark(name) => cx.write(Write::add(MARKS, name.as_bytes(), 1)),
         Act::Fail(times) if cx.attempt() <= *times => {
             return Err(StepError::retry(format!("failure {}", cx.attempt())));
