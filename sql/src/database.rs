@@ -1,24 +1,27 @@
-//! A database: engine, store, runtime and flusher, opened in the right order and closed in the other.
+//! A database: engine, store, runtime, flusher and scheduler, opened in the right order and closed in the other.
 
 use crate::error::{Error, Result, code};
 use crate::options::Options;
+use crate::reload::{self, Reading};
 use crate::scan::CATALOG;
 use crate::session::{Identity, Session};
+use crate::system::TalliedGroups;
 use crate::{functions, reclaim};
 use datafusion::common::config::{ConfigOptions, Dialect};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionState;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 use ebbtide_config::Settings;
 use ebbtide_engine::env::SharedEnv;
 use ebbtide_engine::{SharedEngine, Space, rocks::Rocks};
-use ebbtide_runtime::{Drain, Runtime, Trigger};
-use ebbtide_store::{Store, StoreOptions};
+use ebbtide_runtime::{Drain, Runtime, Scheduler, Trigger};
+use ebbtide_store::{Store, StoreOptions, deletions};
 use ebbtide_workflows::flush::{self, Flusher};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -40,12 +43,19 @@ pub struct DatabaseOptions {
     pub sql: Options,
     /// Every table is flushed before the database closes, as far as the time given for that allows.
     pub final_flush: bool,
+    /// How far running jobs get when the database closes.
+    pub drain: Drain,
+    /// What the declared workflows and the history of jobs are taken from, and what `system.settings` shows. The other fields
+    /// are what counts for everything else.
+    pub settings: Settings,
 }
 
 impl DatabaseOptions {
     /// A database in `directory`, with defaults for everything.
     pub fn at(directory: impl Into<PathBuf>) -> Self {
         let directory = directory.into();
+        let mut settings = Settings::default();
+        settings.storage.data_dir.clone_from(&directory);
         Self {
             engine_directory: directory.join("engine"),
             engine: ebbtide_engine::Options::default(),
@@ -54,6 +64,8 @@ impl DatabaseOptions {
             flush: flush::Options::default(),
             sql: Options { spill_directory: directory.join("spill"), ..Options::default() },
             final_flush: false,
+            drain: Drain::default(),
+            settings,
         }
     }
 }
@@ -94,6 +106,11 @@ impl From<&Settings> for DatabaseOptions {
         options.sql.flush.interval = flush.default_interval;
         options.sql.flush.rows = flush.default_row_threshold;
         options.final_flush = shutdown.final_flush;
+        options.drain = match shutdown.drain {
+            ebbtide_config::Drain::Checkpoint => Drain::Checkpoint,
+            ebbtide_config::Drain::Finish => Drain::Finish,
+        };
+        options.settings = settings.clone();
         options
     }
 }
@@ -109,11 +126,21 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<Store>,
     pub(crate) runtime: Runtime,
     pub(crate) flusher: Arc<Flusher>,
+    /// Starts declared workflows.
+    pub(crate) scheduler: Arc<Scheduler>,
     pub(crate) options: Options,
+    /// What was configured; the workflows in it as of the last reload.
+    pub(crate) settings: RwLock<Arc<Settings>>,
+    /// Where a reload reads the settings from.
+    pub(crate) reading: RwLock<Option<Arc<Reading>>>,
+    pub(crate) reloading: tokio::sync::Mutex<()>,
     /// Functions, rules and settings that every statement starts from.
     pub(crate) planning: SessionState,
     pub(crate) memory: Arc<dyn MemoryPool>,
     final_flush: bool,
+    drain: Drain,
+    /// Removes objects when they are due.
+    deleting: deletions::Worker,
     /// Dropped tables being cleared away.
     pub(crate) reclaiming: TaskTracker,
     pub(crate) stop: CancellationToken,
@@ -136,7 +163,10 @@ impl Database {
     /// # Errors
     /// When another process has the folder, the storage `local` is another database's, or what is there cannot be read.
     pub async fn open(options: impl Into<DatabaseOptions>, env: SharedEnv) -> Result<Self> {
-        let DatabaseOptions { engine_directory, engine, store, runtime, flush, sql, final_flush } = options.into();
+        let DatabaseOptions { engine_directory, engine, store, runtime, flush, sql, final_flush, drain, settings } =
+            options.into();
+        // Before anything is made on disk.
+        let declared = reload::declared(&settings)?;
         let (planning, memory) = planning(&sql)?;
         let opened = {
             let env = env.clone();
@@ -155,16 +185,24 @@ impl Database {
             .await
             .map_err(|error| Error::new(code::IO_ERROR, error.to_string()))?;
         let flusher = Flusher::start(store.clone(), runtime.clone(), flush);
+        let scheduler = Scheduler::start(&runtime, declared);
+        let deleting = deletions::Worker::start(store.clone());
         let inner = Arc::new(Inner {
             env,
             engine,
             store,
             runtime,
             flusher,
+            scheduler,
             options: sql,
+            settings: RwLock::new(Arc::new(settings)),
+            reading: RwLock::new(None),
+            reloading: tokio::sync::Mutex::new(()),
             planning,
             memory,
             final_flush,
+            drain,
+            deleting,
             reclaiming: TaskTracker::new(),
             stop: CancellationToken::new(),
         });
@@ -192,6 +230,15 @@ impl Database {
         &self.0.runtime
     }
 
+    /// Starts declared workflows, when asked and by itself.
+    pub fn scheduler(&self) -> &Arc<Scheduler> {
+        &self.0.scheduler
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.0
+    }
+
     /// Starts flushes, when asked and by itself.
     pub fn flusher(&self) -> &Arc<Flusher> {
         &self.0.flusher
@@ -203,13 +250,16 @@ impl Database {
         self.0.reclaiming.close();
         self.0.reclaiming.wait().await;
         self.0.reclaiming.reopen();
+        while ebbtide_store::deletions::delete_due(&self.0.store, 256).await.unwrap().more {}
     }
 
-    /// Closes it: no new jobs; running ones get `timeout` to reach a checkpoint and go on at the next start. Statements
-    /// that still run get errors. To close twice does nothing.
+    /// Closes it: nothing more is started; running jobs get `timeout` to reach a checkpoint, or their end if the options say
+    /// so, and go on at the next start. Statements that still run get errors. To close twice does nothing.
     pub async fn close(&self, timeout: Duration) {
         let deadline = Instant::now() + timeout;
         let inner = &self.0;
+        // Who starts jobs goes first, then the jobs, then what they write to.
+        inner.scheduler.stop().await;
         inner.flusher.stop().await;
         if inner.final_flush {
             // What is not flushed in time stays hot, and is flushed after the next start.
@@ -220,7 +270,8 @@ impl Database {
         inner.stop.cancel();
         inner.reclaiming.close();
         inner.reclaiming.wait().await;
-        inner.runtime.shutdown(Drain::Checkpoint, deadline.saturating_duration_since(Instant::now())).await;
+        inner.deleting.stop().await;
+        inner.runtime.shutdown(inner.drain, deadline.saturating_duration_since(Instant::now())).await;
         let engine = inner.engine.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || engine.close()).await {
             tracing::error!(%error, "the engine did not close in order; its log has everything that was acknowledged");
@@ -267,10 +318,14 @@ fn planning(options: &Options) -> Result<(SessionState, Arc<dyn MemoryPool>)> {
         .with_create_default_catalog_and_schema(false)
         .with_default_catalog_and_schema(CATALOG, "public")
         .with_information_schema(true);
+    let mut rules = PhysicalOptimizer::new().rules;
+    // First of all: later rules put other nodes between an aggregate and what it reads.
+    rules.insert(0, Arc::new(TalliedGroups));
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(Arc::new(environment))
         .with_default_features()
+        .with_physical_optimizer_rules(rules)
         .build();
     Ok((functions::register(state)?, memory))
 }

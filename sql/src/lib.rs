@@ -16,7 +16,7 @@
 //! | who asks | `session/` | [`Session`]: settings, transaction, prepared statements |
 //! | reading | `scan/` | one table out of two tiers, in one snapshot, for one identity |
 //! | writing | `insert/`, `copy/`, `value/` | values into columns, columns into rows, rows into commits |
-//! | the database itself | `ddl.rs`, `jobs.rs`, `show.rs`, `system/` | namespaces, tables, flushes, and what can be read of them |
+//! | the database itself | `ddl.rs`, `jobs/`, `show.rs`, `system/` | namespaces, tables, flushes, and what can be read of them |
 //! | errors | `error/` | [`Error`]: SQLSTATE, message, detail, hint, position |
 //!
 //! What it never does: list files to plan a query, hold the hot tier in memory, decide by the text of a statement
@@ -28,11 +28,12 @@ mod ddl; // namespaces and tables, made and dropped
 pub mod error; // what a client is told when a statement fails
 mod functions; // functions that PostgreSQL clients ask for
 mod insert; // INSERT
-mod jobs; // FLUSH and KILL JOB
+mod jobs; // FLUSH, KILL JOB and the like, RUN WORKFLOW
 mod memory; // memory of one statement
 mod options; // bounds and defaults of statements
 mod parse; // text into statements
 mod reclaim; // what a dropped table left behind
+mod reload; // workflows declared in the settings
 mod scan; // one table out of two tiers
 mod session; // one client's conversation
 mod show; // SHOW and DESCRIBE
@@ -49,5 +50,6 @@ pub use error::{Error, Result};
 pub use functions::VERSION;
 pub use options::Options;
 pub use parse::Statement;
+pub use reload::{Change, Changed};
 pub use scan::is_json;
 pub use session::{Identity, Outcome, Prepared, Session, TransactionStatus};

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::parse::{Kind, Show, TableName};
 use crate::scan::Moment;
 use crate::session::{Outcome, Session};
-use crate::system;
+use crate::{jobs, system};
 use datafusion::arrow::array::{ArrayRef, BooleanArray, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -14,12 +14,15 @@ use std::sync::Arc;
 const JOBS: &str = "SELECT job_id, workflow, namespace, table_name, status, state, users_done, users_total, rows_done, \
     bytes_done, error, trigger, created_at, started_at, completed_at FROM system.jobs ORDER BY created_at DESC";
 const STORAGES: &str = "SELECT * FROM system.storages";
+const WORKFLOWS: &str = "SELECT name, kind, trigger, time_zone, enabled, last_run, last_job_id, last_status, next_run, source \
+    FROM system.workflows";
 
 /// The query that a SHOW stands for, if it stands for one.
 pub(crate) fn query_of(shown: &Show) -> Option<&'static str> {
     match shown {
         Show::Jobs => Some(JOBS),
         Show::Storages => Some(STORAGES),
+        Show::Workflows => Some(WORKFLOWS),
         _ => None,
     }
 }
@@ -32,9 +35,7 @@ pub(crate) fn schema_of(kind: &Kind) -> Option<SchemaRef> {
         Kind::Show(Show::Setting(name)) => return Some(texts(&[name])),
         Kind::Show(Show::Settings) => &["name", "setting"],
         Kind::Describe(_) => return Some(described()),
-        Kind::FlushTable(_) | Kind::FlushAll { .. } => &["job_id", "namespace", "table_name", "status"],
-        Kind::KillJob(_) => &["job_id", "status"],
-        _ => return None,
+        _ => jobs::columns(kind)?,
     };
     Some(texts(names))
 }
@@ -96,7 +97,7 @@ pub(crate) fn run(session: &Session, shown: &Show) -> Result<Outcome> {
                 session.settings().into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
             rows(&["name", "setting"], &all)
         }
-        Show::Jobs | Show::Storages => Err(Error::internal("this SHOW is a query")),
+        Show::Jobs | Show::Storages | Show::Workflows => Err(Error::internal("this SHOW is a query")),
     }
 }
 

@@ -1,9 +1,8 @@
-//! FLUSH, KILL JOB, SHOW, DESCRIBE.
+//! FLUSH, SHOW, DESCRIBE.
 
 use super::cursor::Cursor;
 use super::{Kind, Show, TableName};
 use crate::error::{Error, Result};
-use datafusion::sql::sqlparser::tokenizer::Token;
 
 /// `[STORAGE] FLUSH TABLE ns.t` and `[STORAGE] FLUSH ALL [TABLES] [IN [NAMESPACE] ns]`.
 pub(super) fn flush(cursor: &mut Cursor<'_>) -> Result<Kind> {
@@ -42,36 +41,7 @@ fn within(cursor: &mut Cursor<'_>) -> Result<Option<String>> {
     cursor.name("a namespace name").map(Some)
 }
 
-/// `KILL JOB 'id'`; without quotes the id comes in pieces.
-pub(super) fn kill(cursor: &mut Cursor<'_>) -> Result<Kind> {
-    cursor.expect(&["KILL"])?;
-    if !cursor.is(&["JOB"]) {
-        return Err(cursor.unexpected("JOB").hint("write KILL JOB 'id'; ids are in system.jobs"));
-    }
-    cursor.skip();
-    let mut id = String::new();
-    while let Some(token) = cursor.peek() {
-        match token {
-            Token::SingleQuotedString(text) if id.is_empty() => {
-                id.clone_from(text);
-                cursor.skip();
-                break;
-            }
-            Token::Word(word) => id.push_str(&word.value),
-            Token::Number(digits, _) => id.push_str(digits),
-            Token::Minus => id.push('-'),
-            _ => return Err(cursor.unexpected("a job id")),
-        }
-        cursor.skip();
-    }
-    if id.is_empty() {
-        return Err(Error::syntax("KILL JOB requires a job_id").hint("ids are in system.jobs").at(cursor.here()));
-    }
-    cursor.end()?;
-    Ok(Kind::KillJob(id))
-}
-
-/// `SHOW NAMESPACES | SCHEMAS | TABLES [IN ns] | STORAGES | JOBS | ALL | <setting>`
+/// `SHOW NAMESPACES | SCHEMAS | TABLES [IN ns] | STORAGES | JOBS | WORKFLOWS | ALL | <setting>`
 pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Kind> {
     cursor.expect(&["SHOW"])?;
     let here = cursor.here();
@@ -83,6 +53,8 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Kind> {
         Show::Storages
     } else if cursor.eat(&["JOBS"]) {
         Show::Jobs
+    } else if cursor.eat(&["WORKFLOWS"]) {
+        Show::Workflows
     } else if cursor.eat(&["ALL"]) {
         Show::Settings
     } else if cursor.eat(&["TRANSACTION", "ISOLATION", "LEVEL"]) {

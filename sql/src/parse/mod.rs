@@ -3,10 +3,11 @@
 
 mod clause; // FLUSH, STORAGE, WITH (…): how a table is kept
 mod column; // column lists and types
-mod command; // FLUSH, KILL JOB, SHOW, DESCRIBE
+mod command; // FLUSH, SHOW, DESCRIBE
 mod copy; // COPY … FROM STDIN
 mod create; // CREATE and DROP
 mod cursor; // a place among the tokens
+mod job; // KILL, RETRY, PAUSE, RESUME, EXPLAIN JOB; RUN WORKFLOW, RELOAD WORKFLOWS
 mod refuse; // what is not supported, said before anything is done
 mod setting; // SET, RESET, DISCARD
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub(crate) use clause::FLUSH_HINT;
 pub(crate) use copy::{CopyFormat, CopyIn};
 pub(crate) use create::{CreateTable, TableKind};
 pub(crate) use cursor::Text;
+pub(crate) use job::{JobCommand, JobVerb, WorkflowName};
 pub(crate) use setting::SetValue;
 
 use crate::error::{Error, Result};
@@ -62,7 +64,9 @@ pub(crate) enum Kind {
     FlushAll {
         namespace: Option<String>,
     },
-    KillJob(String),
+    Job(JobCommand),
+    RunWorkflow(WorkflowName),
+    ReloadWorkflows,
     Show(Show),
     Describe(TableName),
     Begin {
@@ -94,6 +98,7 @@ pub(crate) enum Show {
     Tables { namespace: Option<String> },
     Storages,
     Jobs,
+    Workflows,
     Setting(String),
     Settings,
 }
@@ -121,7 +126,9 @@ impl Statement {
             Kind::CreateTable(_) => "CREATE TABLE",
             Kind::DropTable { .. } => "DROP TABLE",
             Kind::FlushTable(_) | Kind::FlushAll { .. } => "FLUSH",
-            Kind::KillJob(_) => "KILL JOB",
+            Kind::Job(command) => command.verb.tag(),
+            Kind::RunWorkflow(_) => "RUN WORKFLOW",
+            Kind::ReloadWorkflows => "RELOAD WORKFLOWS",
             Kind::Show(_) => "SHOW",
             Kind::Describe(_) => "DESCRIBE",
             Kind::Begin { .. } => "BEGIN",
@@ -158,11 +165,17 @@ fn statement(text: &Text, tokens: &[TokenWithSpan]) -> Result<Kind> {
     }
     let Some(word) = cursor.word() else { return Err(cursor.unexpected("a statement")) };
     match word.as_str() {
+        "EXPLAIN" if cursor.is(&["EXPLAIN", "JOB"]) => job::job(JobVerb::Explain, &mut cursor),
         "SELECT" | "WITH" | "VALUES" | "TABLE" | "EXPLAIN" | "INSERT" => ordinary(text, tokens),
         "CREATE" => create::create(&mut cursor),
         "DROP" => create::drop(&mut cursor),
         "FLUSH" | "STORAGE" => command::flush(&mut cursor),
-        "KILL" => command::kill(&mut cursor),
+        "KILL" => job::job(JobVerb::Kill, &mut cursor),
+        "RETRY" => job::job(JobVerb::Retry, &mut cursor),
+        "PAUSE" => job::job(JobVerb::Pause, &mut cursor),
+        "RESUME" => job::job(JobVerb::Resume, &mut cursor),
+        "RUN" => job::run(&mut cursor),
+        "RELOAD" => job::reload(&mut cursor),
         "SHOW" => command::show(&mut cursor),
         "DESCRIBE" | "DESC" => command::describe(&mut cursor),
         "COPY" => copy::copy(&mut cursor),

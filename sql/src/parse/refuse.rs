@@ -15,8 +15,6 @@ pub(super) fn statement(word: &str, cursor: &Cursor<'_>) -> Error {
         "PREPARE" | "EXECUTE" => Error::unsupported(format!("{word} as a statement is not supported"))
             .hint("use the protocol's prepared statements, as every driver does"),
         "DECLARE" | "FETCH" | "MOVE" | "CLOSE" => Error::unsupported("cursors are not supported"),
-        "RETRY" => Error::unsupported("RETRY JOB is not supported"),
-        "RUN" | "RELOAD" => Error::unsupported("declared workflows are not supported"),
         "GRANT" | "REVOKE" => Error::unsupported(format!("{word} is not supported")),
         "VACUUM" | "ANALYZE" | "REINDEX" | "CLUSTER" | "CHECKPOINT" | "LOCK" | "LISTEN" | "UNLISTEN" | "NOTIFY"
         | "COMMENT" | "CALL" | "DO" | "IMPORT" | "SECURITY" | "REFRESH" | "REASSIGN" | "LOAD" | "USE" | "REPLACE" => {

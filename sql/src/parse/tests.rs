@@ -1,6 +1,6 @@
 //! Every accepted spelling, and every refusal.
 
-use super::{Kind, Show, parse};
+use super::{JobCommand, JobVerb, Kind, Show, parse};
 use crate::error::code;
 use crate::parse::clause::Policy;
 use crate::parse::setting::SetValue;
@@ -147,8 +147,8 @@ fn commands_are_read() {
         ("STORAGE FLUSH ALL TABLES IN chat", "FlushAll { namespace: Some(\"chat\") }"),
         ("FLUSH ALL TABLES IN NAMESPACE chat", "FlushAll { namespace: Some(\"chat\") }"),
         ("STORAGE FLUSH ALL IN chat", "FlushAll { namespace: Some(\"chat\") }"),
-        ("KILL JOB 'abc'", "KillJob(\"abc\")"),
-        ("KILL JOB 018f5e2a-7b3c-7d41-9a52-3f1c8e6b7a90", "KillJob(\"018f5e2a-7b3c-7d41-9a52-3f1c8e6b7a90\")"),
+        ("RELOAD WORKFLOWS", "ReloadWorkflows"),
+        ("SHOW WORKFLOWS", "Show(Workflows)"),
         ("SHOW NAMESPACES", "Show(Namespaces)"),
         ("SHOW TABLES", "Show(Tables { namespace: None })"),
         ("SHOW TABLES IN chat", "Show(Tables { namespace: Some(\"chat\") })"),
@@ -175,6 +175,35 @@ fn commands_are_read() {
     for sql in ["FLUSH TABLE chat.m", "STORAGE FLUSH TABLE chat.m"] {
         let Kind::FlushTable(table) = one(sql) else { panic!("{sql}") };
         assert_eq!((table.namespace.as_deref(), table.table.as_str()), (Some("chat"), "m"), "{sql}");
+    }
+    for (sql, verb, id, position) in [
+        ("KILL JOB 'abc'", JobVerb::Kill, "abc", 10),
+        ("retry job 'abc'", JobVerb::Retry, "abc", 11),
+        ("PAUSE JOB \"abc\"", JobVerb::Pause, "abc", 11),
+        (
+            "RESUME JOB 018f5e2a-7b3c-7d41-9a52-3f1c8e6b7a90",
+            JobVerb::Resume,
+            "018f5e2a-7b3c-7d41-9a52-3f1c8e6b7a90",
+            12,
+        ),
+        (
+            "EXPLAIN JOB 7e105e2a-7e10-7d41-0000-e01c8e6b7a90",
+            JobVerb::Explain,
+            "7e105e2a-7e10-7d41-0000-e01c8e6b7a90",
+            13,
+        ),
+    ] {
+        let Kind::Job(command) = one(sql) else { panic!("{sql}") };
+        assert_eq!(command, JobCommand { verb, id: id.to_owned(), position: Some(position) }, "{sql}");
+    }
+    for (sql, name) in [
+        ("RUN WORKFLOW nightly", "nightly"),
+        ("RUN WORKFLOW nightly-cleanup_2", "nightly-cleanup_2"),
+        ("run workflow 'nightly cleanup'", "nightly cleanup"),
+        ("RUN WORKFLOW \"Nightly\"", "Nightly"),
+    ] {
+        let Kind::RunWorkflow(found) = one(sql) else { panic!("{sql}") };
+        assert_eq!((found.name.as_str(), found.position), (name, Some(14)), "{sql}");
     }
     for (sql, if_exists) in [("DROP TABLE a.b", false), ("DROP USER TABLE IF EXISTS a.b RESTRICT", true)] {
         assert!(matches!(one(sql), Kind::DropTable { if_exists: found, .. } if found == if_exists), "{sql}");
@@ -252,7 +281,6 @@ fn every_refusal_says_what_and_where() {
         ("COMMIT AND CHAIN", UNSUPPORTED, 8, "CHAIN"),
         ("PREPARE x AS SELECT 1", UNSUPPORTED, 1, "PREPARE"),
         ("DECLARE c CURSOR FOR SELECT 1", UNSUPPORTED, 1, "cursors"),
-        ("RETRY JOB 'x'", UNSUPPORTED, 1, "RETRY"),
         ("BEGIN ISOLATION LEVEL SERIALIZABLE", UNSUPPORTED, 7, "READ COMMITTED"),
         ("CREATE INDEX i ON a.b (c)", UNSUPPORTED, 8, "INDEX"),
         ("CREATE UNIQUE INDEX i ON a.b (c)", UNSUPPORTED, 8, "INDEX"),
@@ -316,6 +344,16 @@ fn every_refusal_says_what_and_where() {
         ("STORAGE COMPACT TABLE a.b", UNSUPPORTED, 9, "COMPACT"),
         ("KILL JOB", SYNTAX, 9, "requires a job_id"),
         ("KILL 5", SYNTAX, 6, "KILL JOB"),
+        ("RETRY JOB", SYNTAX, 10, "requires a job_id"),
+        ("RETRY 'x'", SYNTAX, 7, "RETRY JOB 'id'"),
+        ("PAUSE JOB (", SYNTAX, 11, "a job id"),
+        ("RESUME JOB 'x' NOW", SYNTAX, 16, "end of the statement"),
+        ("EXPLAIN JOB", SYNTAX, 12, "requires a job_id"),
+        ("RUN nightly", SYNTAX, 5, "RUN WORKFLOW 'name'"),
+        ("RUN WORKFLOW", SYNTAX, 13, "requires a name"),
+        ("RUN WORKFLOW nightly cleanup", SYNTAX, 22, "end of the statement"),
+        ("RELOAD", SYNTAX, 7, "WORKFLOWS"),
+        ("RELOAD WORKFLOWS now", SYNTAX, 18, "end of the statement"),
         ("KILL JOB 'unterminated", SYNTAX, 10, "Unterminated"),
         ("COPY a.b TO STDOUT", UNSUPPORTED, 10, "use SELECT"),
         ("COPY (SELECT 1) TO STDOUT", UNSUPPORTED, 6, "use SELECT"),

@@ -52,8 +52,15 @@ impl Session {
                 ddl::run(self, kind).await?;
                 Ok(done(prepared.verb()))
             }
-            Kind::FlushTable(_) | Kind::FlushAll { .. } | Kind::KillJob(_) => {
-                self.state().transaction.check_outside(prepared.verb())?;
+            Kind::FlushTable(_)
+            | Kind::FlushAll { .. }
+            | Kind::Job(_)
+            | Kind::RunWorkflow(_)
+            | Kind::ReloadWorkflows => {
+                // EXPLAIN JOB changes nothing that a ROLLBACK would have to undo.
+                if prepared.writes() {
+                    self.state().transaction.check_outside(prepared.verb())?;
+                }
                 self.require_service(prepared.verb())?;
                 jobs::run(self, kind).await
             }

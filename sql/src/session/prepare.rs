@@ -3,7 +3,7 @@
 use super::{Planned, Session};
 use crate::error::{Error, Result};
 use crate::insert::InsertPlan;
-use crate::parse::{self, Kind, Statement};
+use crate::parse::{self, JobVerb, Kind, Statement};
 use crate::scan::Moment;
 use crate::show;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
@@ -62,8 +62,10 @@ impl Prepared {
             | Kind::DropTable { .. }
             | Kind::FlushTable(_)
             | Kind::FlushAll { .. }
-            | Kind::KillJob(_)
+            | Kind::RunWorkflow(_)
+            | Kind::ReloadWorkflows
             | Kind::Commit => true,
+            Kind::Job(command) => command.verb != JobVerb::Explain,
             Kind::Query(_)
             | Kind::Copy(_)
             | Kind::Show(_)
@@ -105,7 +107,7 @@ impl Session {
                 Ok(Plan::Insert(Box::new(plan)))
             }
             Kind::Show(shown) if let Some(query) = show::query_of(shown) => {
-                self.require_service("SHOW JOBS and SHOW STORAGES")?;
+                self.require_service("SHOW JOBS, SHOW WORKFLOWS and SHOW STORAGES")?;
                 let moment = Moment::take(&self.database)?;
                 let statements = parse::parse(query)?;
                 let [Statement { kind: Kind::Query(query), text }] = statements.as_slice() else {

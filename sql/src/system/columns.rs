@@ -129,6 +129,11 @@ impl<'a> Out<'a> {
         self.columns.iter().any(|(place, _)| places.contains(place))
     }
 
+    /// Whether no column but the one at this place is wanted.
+    pub(super) fn wants_only(&self, wanted: usize) -> bool {
+        self.columns.iter().all(|(place, _)| *place == wanted)
+    }
+
     /// Adds a row, a value for each column of the table. Whether more rows are wanted.
     pub(super) fn row(&mut self, values: &[Value<'_>]) -> Result<bool> {
         if self.left == 0 {

@@ -1,11 +1,11 @@
 //! `system.jobs`: every job, newest first.
 
 use super::columns::{Column, Value, time};
-use super::{Out, System, Wanted};
+use super::{Look, Out, System, Wanted};
 use crate::error::{Error, Result, code};
-use crate::scan::Moment;
 use ebbtide_runtime::{Filter, Job, JobId, Status, query};
 use ebbtide_store::ColumnType::{BigInt, Json, Text, TimestampTz};
+use std::collections::BTreeSet;
 
 const COLUMNS: &[Column] = &[
     Column::new("job_id", Text, "The job's id."),
@@ -47,12 +47,18 @@ const COLUMNS: &[Column] = &[
 
 /// Where `parameters` and `result` are: they cost reads of their own.
 const PAYLOAD: std::ops::Range<usize> = 12..14;
+/// Where `status` is: how many jobs have each is kept.
+const STATUS: usize = 5;
 
 /// `system.jobs`
 #[derive(Debug)]
 pub(super) struct Jobs;
 
 impl System for Jobs {
+    fn name(&self) -> &'static str {
+        "system.jobs"
+    }
+
     fn columns(&self) -> &'static [Column] {
         COLUMNS
     }
@@ -61,41 +67,58 @@ impl System for Jobs {
         Some("created_at")
     }
 
-    fn keys(&self) -> &'static [&'static str] {
-        &["job_id", "status", "namespace", "table_name"]
+    fn then_by(&self) -> Option<&'static str> {
+        Some("job_id")
     }
 
-    fn rows(&self, moment: &Moment, wanted: &Wanted, out: &mut Out<'_>) -> Result<()> {
-        let runtime = &moment.database.runtime;
+    fn keys(&self) -> &'static [&'static str] {
+        &["job_id", "status", "namespace", "table_name", "workflow", "job_type"]
+    }
+
+    fn values(&self, key: &str) -> Option<Vec<&'static str>> {
+        (key == "status").then(|| Status::ALL.map(Status::as_str).to_vec())
+    }
+
+    fn count(&self, look: &Look<'_>, wanted: &Wanted) -> Result<Option<u64>> {
+        if !wanted.only_of("status") {
+            return Ok(None);
+        }
+        Ok(Some(counts(look, wanted)?.map(|(_, jobs)| jobs).sum()))
+    }
+
+    fn tally(&self, column: &str) -> Option<&'static dyn System> {
+        (column == "status").then_some(&Counters as &dyn System)
+    }
+
+    fn rows(&self, look: &Look<'_>, wanted: &Wanted, out: &mut Out<'_>) -> Result<()> {
+        if out.wants_only(STATUS) && wanted.only_of("status") {
+            return alike(look, wanted, out);
+        }
+        if wanted.texts("status").is_some() && statuses(wanted).next().is_none() {
+            // Texts that are no statuses are no job's, while no status at all would ask for every job.
+            return Ok(());
+        }
+        let runtime = &look.database.runtime;
         let without_payload = !out.wants(PAYLOAD);
         let mut give = |mut job: Job| -> Result<bool> {
-            let matches = wanted.allows("status", Some(job.status.as_str()))
-                && wanted.allows("namespace", job.namespace.as_deref())
-                && wanted.allows("table_name", job.table_name.as_deref());
-            if !matches {
+            if !allows(wanted, &job) {
                 return Ok(true);
             }
             runtime.show_live(&mut job);
             row(&job, out)
         };
-        if let Some(id) = wanted.get("job_id") {
-            // A text that is no id is the id of no job, and an id has one spelling only.
-            let found = id.parse::<JobId>().ok().filter(|found| found.to_string() == id);
-            let Some(id) = found else { return Ok(()) };
-            if let Some(job) = query::job(&*moment.snapshot, &id).map_err(unreadable)? {
-                give(job)?;
+        if let Some(ids) = wanted.texts("job_id") {
+            let found = job_ids(ids).map(|id| query::job(&*look.snapshot, &id)).filter_map(Result::transpose);
+            let mut found = found.collect::<Result<Vec<Job>, _>>().map_err(unreadable)?;
+            found.sort_unstable_by_key(|job| std::cmp::Reverse((job.created_at, job.job_id)));
+            for job in found {
+                if !give(job)? {
+                    break;
+                }
             }
             return Ok(());
         }
-        let mut filter = Filter { without_payload, ..Filter::default() };
-        if let Some(status) = wanted.get("status") {
-            let Ok(status) = status.parse::<Status>() else { return Ok(()) };
-            filter.statuses = vec![status];
-        }
-        if let (Some(namespace), Some(table)) = (wanted.get("namespace"), wanted.get("table_name")) {
-            filter.scope = Some((namespace.to_owned(), table.to_owned()));
-        }
-        let mut jobs = query::jobs(&moment.snapshot, filter).map_err(unreadable)?;
+        let mut jobs = query::jobs(&look.snapshot, filter(look, wanted, without_payload)?).map_err(unreadable)?;
         while let Some(job) = jobs.next().map_err(unreadable)? {
             if !give(job)? {
                 break;
@@ -103,6 +126,105 @@ impl System for Jobs {
         }
         Ok(())
     }
+}
+
+/// What the runtime's own indexes can be asked for of what is wanted.
+fn filter(look: &Look<'_>, wanted: &Wanted, without_payload: bool) -> Result<Filter> {
+    let mut filter = Filter {
+        statuses: statuses(wanted).collect(),
+        created_from: wanted.span.from,
+        created_before: wanted.span.before,
+        without_payload,
+        ..Filter::default()
+    };
+    // A table's jobs and a workflow's are listed whatever their status. Where few jobs have the wanted one, its own list is
+    // the shorter, and the rest is looked at job by job.
+    if filter.statuses.is_empty() || !are_few(look, wanted)? {
+        filter.scope = wanted
+            .get("namespace")
+            .zip(wanted.get("table_name"))
+            .map(|(namespace, table)| (namespace.to_owned(), table.to_owned()));
+        filter.workflow = wanted.get("workflow").map(str::to_owned);
+    }
+    Ok(filter)
+}
+
+/// Whether the wanted statuses are those of a small part of all jobs.
+fn are_few(look: &Look<'_>, wanted: &Wanted) -> Result<bool> {
+    const SHARE: u64 = 16;
+    let (mut found, mut all) = (0, 0);
+    for (status, jobs) in query::counts(&*look.snapshot).map_err(unreadable)? {
+        all += jobs;
+        found += if wanted.allows("status", Some(status.as_str())) { jobs } else { 0 };
+    }
+    Ok(found.saturating_mul(SHARE) < all)
+}
+
+/// Whether a job is wanted, whatever an index has made sure of already.
+fn allows(wanted: &Wanted, job: &Job) -> bool {
+    wanted.allows("status", Some(job.status.as_str()))
+        && wanted.allows("namespace", job.namespace.as_deref())
+        && wanted.allows("table_name", job.table_name.as_deref())
+        && wanted.allows("workflow", Some(&job.workflow))
+        && wanted.allows("job_type", Some(&job.job_type))
+        && wanted.span.holds(job.created_at)
+}
+
+/// The wanted statuses; none when all are.
+fn statuses(wanted: &Wanted) -> impl Iterator<Item = Status> {
+    wanted.texts("status").into_iter().flatten().filter_map(|text| text.parse().ok())
+}
+
+/// How many jobs have each wanted status, where any has.
+fn counts(look: &Look<'_>, wanted: &Wanted) -> Result<impl Iterator<Item = (Status, u64)>> {
+    let counts = query::counts(&*look.snapshot).map_err(unreadable)?;
+    let wanted = wanted.clone();
+    Ok(counts.into_iter().filter(move |(status, jobs)| *jobs > 0 && wanted.allows("status", Some(status.as_str()))))
+}
+
+/// Rows that differ in nothing but their status: as many as the counters say, and no job is read.
+fn alike(look: &Look<'_>, wanted: &Wanted, out: &mut Out<'_>) -> Result<()> {
+    for (status, jobs) in counts(look, wanted)? {
+        let mut row: Vec<Value<'_>> = COLUMNS.iter().map(|_| Value::Null).collect();
+        row[STATUS] = status.as_str().into();
+        for _ in 0..jobs {
+            if !out.row(&row)? {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many jobs have each status: what `GROUP BY status` reads.
+#[derive(Debug)]
+struct Counters;
+
+const COUNTERS: &[Column] =
+    &[Column::new("status", Text, "The status."), Column::new("jobs", BigInt, "How many jobs have it.")];
+
+impl System for Counters {
+    fn name(&self) -> &'static str {
+        "counters of system.jobs"
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        COUNTERS
+    }
+
+    fn rows(&self, look: &Look<'_>, wanted: &Wanted, out: &mut Out<'_>) -> Result<()> {
+        for (status, jobs) in counts(look, wanted)? {
+            if !out.row(&[status.as_str().into(), jobs.into()])? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Those of some texts that are ids; an id has one spelling only.
+pub(super) fn job_ids(texts: &BTreeSet<String>) -> impl Iterator<Item = JobId> {
+    texts.iter().filter_map(|text| text.parse::<JobId>().ok().filter(|id| id.to_string() == *text))
 }
 
 pub(super) fn unreadable(error: ebbtide_runtime::Error) -> Error {

@@ -1,9 +1,8 @@
 //! `system.namespaces`: namespaces.
 
 use super::columns::{Column, Value};
-use super::{Out, System, Wanted};
+use super::{Look, Out, System, Wanted};
 use crate::error::Result;
-use crate::scan::Moment;
 use ebbtide_store::ColumnType::{BigInt, Text, TimestampTz};
 
 const COLUMNS: &[Column] = &[
@@ -17,13 +16,17 @@ const COLUMNS: &[Column] = &[
 pub(super) struct Namespaces;
 
 impl System for Namespaces {
+    fn name(&self) -> &'static str {
+        "system.namespaces"
+    }
+
     fn columns(&self) -> &'static [Column] {
         COLUMNS
     }
 
-    fn rows(&self, moment: &Moment, _: &Wanted, out: &mut Out<'_>) -> Result<()> {
-        for namespace in moment.catalog.namespaces() {
-            let tables = moment.catalog.tables(Some(namespace.name.as_str())).count() as u64;
+    fn rows(&self, look: &Look<'_>, _: &Wanted, out: &mut Out<'_>) -> Result<()> {
+        for namespace in look.catalog.namespaces() {
+            let tables = look.catalog.tables(Some(namespace.name.as_str())).count() as u64;
             if !out.row(&[namespace.name.as_str().into(), tables.into(), Value::Time(namespace.created_at)])? {
                 break;
             }

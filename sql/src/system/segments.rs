@@ -1,9 +1,8 @@
 //! `system.segments`: the manifest, one row per file of the cold tier.
 
 use super::columns::{Column, Value};
-use super::{Out, System, Wanted};
+use super::{Look, Out, System, Wanted};
 use crate::error::Result;
-use crate::scan::Moment;
 use ebbtide_store::ColumnType::{BigInt, Text, TimestampTz};
 use ebbtide_store::{UserId, manifest};
 
@@ -28,6 +27,10 @@ const COLUMNS: &[Column] = &[
 pub(super) struct Segments;
 
 impl System for Segments {
+    fn name(&self) -> &'static str {
+        "system.segments"
+    }
+
     fn columns(&self) -> &'static [Column] {
         COLUMNS
     }
@@ -36,22 +39,25 @@ impl System for Segments {
         &["namespace", "table_name", "user_id"]
     }
 
-    fn rows(&self, moment: &Moment, wanted: &Wanted, out: &mut Out<'_>) -> Result<()> {
+    fn rows(&self, look: &Look<'_>, wanted: &Wanted, out: &mut Out<'_>) -> Result<()> {
         let user = match wanted.get("user_id").map(UserId::new) {
             None => None,
             Some(Ok(user)) => Some(user),
             // A text that is no user id owns nothing.
             Some(Err(_)) => return Ok(()),
         };
-        for table in moment.catalog.tables(None) {
+        for table in look.catalog.tables(None) {
             if !wanted.allows("namespace", Some(table.namespace.as_str()))
                 || !wanted.allows("table_name", Some(table.name.as_str()))
             {
                 continue;
             }
-            for segment in manifest::scan_segments(moment.snapshot.clone(), table.id, user.as_ref())? {
+            for segment in manifest::scan_segments(look.snapshot.clone(), table.id, user.as_ref())? {
                 let segment = segment?;
                 let owner = (!segment.user.is_shared()).then_some(segment.user.as_str());
+                if !wanted.allows("user_id", owner) {
+                    continue;
+                }
                 let more = out.row(&[
                     table.namespace.as_str().into(),
                     table.name.as_str().into(),

@@ -1,9 +1,8 @@
 //! `system.storages`: places for segments, `local` first, then by name.
 
 use super::columns::{Column, Value};
-use super::{Out, System, Wanted};
+use super::{Look, Out, System, Wanted};
 use crate::error::Result;
-use crate::scan::Moment;
 use ebbtide_store::ColumnType::{Json, Text, TimestampTz};
 
 const COLUMNS: &[Column] = &[
@@ -26,6 +25,10 @@ const COLUMNS: &[Column] = &[
 pub(super) struct Storages;
 
 impl System for Storages {
+    fn name(&self) -> &'static str {
+        "system.storages"
+    }
+
     fn columns(&self) -> &'static [Column] {
         COLUMNS
     }
@@ -34,12 +37,12 @@ impl System for Storages {
         &["storage_id"]
     }
 
-    fn rows(&self, moment: &Moment, wanted: &Wanted, out: &mut Out<'_>) -> Result<()> {
-        for storage in moment.catalog.storages() {
+    fn rows(&self, look: &Look<'_>, wanted: &Wanted, out: &mut Out<'_>) -> Result<()> {
+        for storage in look.catalog.storages() {
             if !wanted.allows("storage_id", Some(storage.id.as_str())) {
                 continue;
             }
-            let uri = moment.database.store.storage_location(storage.id.as_str());
+            let uri = look.database.store.storage_location(storage.id.as_str());
             let more = out.row(&[
                 storage.id.as_str().into(),
                 storage.name.as_str().into(),

@@ -1,9 +1,8 @@
 //! `system.tables`: tables, with what of them is hot.
 
 use super::columns::{Column, Value};
-use super::{Out, System, Wanted};
+use super::{Look, Out, System, Wanted};
 use crate::error::Result;
-use crate::scan::Moment;
 use ebbtide_store::ColumnType::{BigInt, Boolean, Json, Text, TimestampTz};
 use ebbtide_store::{FlushPolicy, Kind, Table, hot};
 use serde_json::json;
@@ -29,6 +28,10 @@ const COLUMNS: &[Column] = &[
 pub(super) struct Tables;
 
 impl System for Tables {
+    fn name(&self) -> &'static str {
+        "system.tables"
+    }
+
     fn columns(&self) -> &'static [Column] {
         COLUMNS
     }
@@ -37,14 +40,14 @@ impl System for Tables {
         &["namespace", "table_name"]
     }
 
-    fn rows(&self, moment: &Moment, wanted: &Wanted, out: &mut Out<'_>) -> Result<()> {
-        for table in moment.catalog.tables(None) {
+    fn rows(&self, look: &Look<'_>, wanted: &Wanted, out: &mut Out<'_>) -> Result<()> {
+        for table in look.catalog.tables(None) {
             if !wanted.allows("namespace", Some(table.namespace.as_str()))
                 || !wanted.allows("table_name", Some(table.name.as_str()))
             {
                 continue;
             }
-            let hot = hot::counters(&*moment.snapshot, table.id)?;
+            let hot = hot::counters(&*look.snapshot, table.id)?;
             let more = out.row(&[
                 table.id.0.into(),
                 table.namespace.as_str().into(),

@@ -1,11 +1,10 @@
 //! `system.job_transitions`: every change of a job's state or status.
 
 use super::columns::{Column, Value};
-use super::jobs::unreadable;
-use super::{Out, System, Wanted};
+use super::jobs::{job_ids, unreadable};
+use super::{Look, Out, System, Wanted};
 use crate::error::Result;
-use crate::scan::Moment;
-use ebbtide_runtime::{JobId, query};
+use ebbtide_runtime::{JobId, Transition, query};
 use ebbtide_store::ColumnType::{BigInt, Text, TimestampTz};
 
 const COLUMNS: &[Column] = &[
@@ -25,6 +24,10 @@ const COLUMNS: &[Column] = &[
 pub(super) struct Transitions;
 
 impl System for Transitions {
+    fn name(&self) -> &'static str {
+        "system.job_transitions"
+    }
+
     fn columns(&self) -> &'static [Column] {
         COLUMNS
     }
@@ -33,31 +36,40 @@ impl System for Transitions {
         &["job_id"]
     }
 
-    fn rows(&self, moment: &Moment, wanted: &Wanted, out: &mut Out<'_>) -> Result<()> {
-        let of = match wanted.get("job_id") {
-            None => None,
-            Some(id) => match id.parse::<JobId>().ok().filter(|found| found.to_string() == id) {
-                Some(id) => Some(id),
-                None => return Ok(()),
-            },
+    fn rows(&self, look: &Look<'_>, wanted: &Wanted, out: &mut Out<'_>) -> Result<()> {
+        let mut give = |of: Option<&JobId>| -> Result<bool> {
+            let mut transitions = query::transitions(&look.snapshot, of).map_err(unreadable)?;
+            while let Some(change) = transitions.next().map_err(unreadable)? {
+                if !row(&change, out)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
         };
-        let mut transitions = query::transitions(&moment.snapshot, of.as_ref()).map_err(unreadable)?;
-        while let Some(change) = transitions.next().map_err(unreadable)? {
-            let more = out.row(&[
-                Value::Text(&change.job_id.to_string()),
-                change.seq_no.into(),
-                change.from_state.as_deref().into(),
-                change.to_state.as_str().into(),
-                change.status.as_str().into(),
-                change.epoch.into(),
-                change.attempt.into(),
-                Value::Time(change.at),
-                change.error.as_deref().into(),
-            ])?;
-            if !more {
-                break;
+        match wanted.texts("job_id") {
+            None => give(None).map(drop),
+            Some(ids) => {
+                for id in job_ids(ids) {
+                    if !give(Some(&id))? {
+                        break;
+                    }
+                }
+                Ok(())
             }
         }
-        Ok(())
     }
+}
+
+fn row(change: &Transition, out: &mut Out<'_>) -> Result<bool> {
+    out.row(&[
+        Value::Text(&change.job_id.to_string()),
+        change.seq_no.into(),
+        change.from_state.as_deref().into(),
+        change.to_state.as_str().into(),
+        change.status.as_str().into(),
+        change.epoch.into(),
+        change.attempt.into(),
+        Value::Time(change.at),
+        change.error.as_deref().into(),
+    ])
 }

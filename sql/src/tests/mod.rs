@@ -1,9 +1,12 @@
 //! The whole of it on a database in a temporary folder: what users see, told as scripts.
 
 mod copy;
+mod jobs;
+mod looking;
 mod prepared;
 mod reading;
 mod refusing;
 mod script;
 mod system;
+mod workflows;
 mod writing;
