@@ -166,13 +166,3 @@ async fn a_crash_during_recovery_leaves_the_rest_to_the_next_start() {
     assert_eq!(world.marks("done"), 600);
     in_time(runtime.halt()).await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement: ten thousand interrupted jobs are claimable within a second"]
-async fn ten_thousand_interrupted_jobs() {
-    let (_world, runtime, _) = interrupted(World::new(), 10_000).await;
-    let report = runtime.recovery();
-    assert_eq!(report.resumed_count(), 10_000);
-    assert!(report.took < Duration::from_secs(1), "{report}");
-    in_time(runtime.halt()).await;
-}
