@@ -290,3 +290,25 @@ fn the_planted_defect_gives_seqs_out_again() {
     let planted = open_with(dir.path(), &[ROWS, JOBS], &Options::default(), env).unwrap();
     assert_eq!(planted.last_seq(), 1, "with it, seqs that rows once had are given out again");
 }
+
+#[test]
+fn a_look_sees_what_was_answered_beside_the_owner_and_disturbs_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let look = || Rocks::look(dir.path(), &[JOBS], &Options::default());
+    let error = look().map(drop).unwrap_err().to_string();
+    assert!(error.contains("there is no database"), "{error}");
+
+    let engine = open(dir.path());
+    block_on(engine.commit(put(JOBS, "a", "1", Sync::Synced))).unwrap();
+    let seen = look().unwrap();
+    block_on(engine.commit(put(JOBS, "b", "2", Sync::Synced))).unwrap();
+    assert_eq!(seen.get(JOBS, b"a").unwrap(), Some(b"1".to_vec()), "the log was read");
+    assert_eq!(seen.get(JOBS, b"b").unwrap(), None, "it is one moment");
+    assert_eq!(look().unwrap().get(JOBS, b"b").unwrap(), Some(b"2".to_vec()));
+
+    // The owner goes on, and opens again while the look is held.
+    drop(engine);
+    let engine = open(dir.path());
+    assert_eq!(engine.snapshot().get(JOBS, b"b").unwrap(), Some(b"2".to_vec()));
+    assert_eq!(seen.get(JOBS, b"a").unwrap(), Some(b"1".to_vec()));
+}

@@ -24,6 +24,9 @@ const ROCKSDB_DEFAULT: &str = "default";
 /// The space of hot rows, for [`Defect::SeqFromHotRows`] alone: the engine knows no spaces but its own.
 const HOT: &str = "hot";
 
+/// How often the files are listed anew when the owner has removed one meanwhile.
+const LOOK_TRIES: u32 = 5;
+
 /// Which of the database's spaces: an index that stays valid while it is open.
 pub(super) type Place = u16;
 
@@ -84,6 +87,36 @@ impl Database {
                 failed(reason)
             }
         })?;
+        Ok(Database { db, spaces, path: path.to_owned() })
+    }
+
+    /// Opens what is on disk for reads alone, beside whoever may have it open.
+    pub(super) fn look(path: &Path, spaces: &[Space], options: &Options) -> Result<Database, Error> {
+        let spaces = checked(spaces)?;
+        let failed = |reason: String| Error::Open { path: path.to_owned(), reason };
+        if !path.join("CURRENT").exists() {
+            return Err(failed("there is no database".to_owned()));
+        }
+        let tuning = Tuning::new(options);
+        let mut db_options = tuning.database(options);
+        // All files are opened now and held, so that the owner may remove them.
+        db_options.set_max_open_files(-1);
+        let mut tries = 0;
+        let db = loop {
+            let on_disk = Db::list_cf(&db_options, path).map_err(|error| failed(error.into_string()))?;
+            let ours = spaces.iter().filter(|space| on_disk.iter().any(|name| name == space.name));
+            let families = ours
+                .map(|space| (space.name, space.cache))
+                .chain([(ROCKSDB_DEFAULT, Cache::Shared)])
+                .map(|(name, cache)| ColumnFamilyDescriptor::new(name, tuning.space(cache, options)));
+            tries += 1;
+            match Db::open_cf_descriptors_read_only(&db_options, path, families, false) {
+                Ok(db) => break db,
+                // The owner moved on between the list of files and their opening: the next list is right again.
+                Err(_) if tries < LOOK_TRIES => {}
+                Err(error) => return Err(failed(error.into_string())),
+            }
+        };
         Ok(Database { db, spaces, path: path.to_owned() })
     }
 

@@ -81,6 +81,12 @@ impl Rocks {
         let group_bytes_max = options.group_bytes_max;
         Ok(Arc::new(Rocks { shared, group_bytes_max, committer: Mutex::new(Some(committer)) }))
     }
+
+    /// What is on disk in the folder `path` at this moment, beside whoever may have it open: nothing is locked and nothing
+    /// changed. Spaces that are not there yet cannot be read.
+    pub fn look(path: &Path, spaces: &[Space], options: &Options) -> Result<Arc<dyn Snapshot>, Error> {
+        Ok(Arc::new(snapshot::Owned::take(Arc::new(Database::look(path, spaces, options)?))))
+    }
 }
 
 impl Engine for Rocks {

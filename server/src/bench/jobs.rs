@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use ebbtide_engine::rocks::Rocks;
 use ebbtide_engine::{Engine, SystemEnv};
-use ebbtide_runtime::{
-    BoxFuture, Drain, NewJob, Options, Runtime, SPACES, Status, Step, StepError, View, Workflow,
-};
+use ebbtide_runtime::{BoxFuture, Drain, NewJob, Options, Runtime, SPACES, Status, Step, StepError, View, Workflow};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Barrier;

@@ -1,4 +1,4 @@
-//! `ebbtide config check`: are the settings right, and which count?
+//! `ebbtide config`: are the settings right, and what may be written?
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use ebbtide_config::Settings;
 use super::Outcome;
 
 /// The file that is read when no other is named, if it is there.
-const DEFAULT_FILE: &str = "ebbtide.toml";
+pub(super) const DEFAULT_FILE: &str = "ebbtide.toml";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -27,7 +27,7 @@ pub(super) struct Source {
 
 impl Source {
     /// The file that counts, if any.
-    fn file(&self) -> Option<&Path> {
+    pub(super) fn file(&self) -> Option<&Path> {
         let default = Path::new(DEFAULT_FILE);
         self.config.as_deref().or_else(|| default.exists().then_some(default))
     }

@@ -31,7 +31,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     if !args.wait {
         return Ok(ExitCode::SUCCESS);
     }
-    let job = watch(&client, &job).await?;
+    let job = watch(&client, &job, "users flushed").await?;
     println!("{}", job.summary());
     Ok(if job.status == "completed" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -105,9 +105,13 @@ async fn look(client: &Client, id: &str) -> Result<Job, Box<dyn std::error::Erro
     })
 }
 
-/// Shows how far the job is until it has ended.
-pub(super) async fn watch(client: &Client, id: &str) -> Result<Job, Box<dyn std::error::Error + Send + Sync>> {
-    let bar = Bar::new("users flushed");
+/// Shows how far the job is until it has ended; `doing` names what is counted.
+pub(super) async fn watch(
+    client: &Client,
+    id: &str,
+    doing: &'static str,
+) -> Result<Job, Box<dyn std::error::Error + Send + Sync>> {
+    let bar = Bar::new(doing);
     loop {
         let job = look(client, id).await?;
         bar.set(job.users_done, job.users_total, &format!("{} rows, {}", job.rows_done, job.state));

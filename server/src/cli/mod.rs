@@ -2,12 +2,17 @@
 #![allow(clippy::print_stdout, reason = "a command line tool answers on standard output")]
 
 mod client; // a connection to a server, and its errors for people
-mod config; // ebbtide config check
+mod config; // ebbtide config
 mod demo; // ebbtide demo
 mod flush; // ebbtide flush
+mod jobs; // ebbtide jobs
+mod nearest; // "did you mean"
 mod progress; // bars and plain lines
 mod serve; // ebbtide serve
 mod sql; // ebbtide sql
+mod table; // rows as a table on a terminal
+mod time; // moments as people write them
+mod workflows; // ebbtide workflows
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -35,6 +40,12 @@ enum Command {
     Sql(sql::Args),
     /// Move the hot rows of a table to Parquet
     Flush(flush::Args),
+    /// Look at jobs, stop them, and let them go on
+    #[command(subcommand)]
+    Jobs(jobs::Command),
+    /// Look at what runs by itself: check it, foresee it, start it
+    #[command(subcommand)]
+    Workflows(workflows::Command),
     /// See it work: real chat messages go in over a connection and come out as one Parquet file per user
     Demo(demo::Args),
     /// Look at settings
@@ -63,6 +74,8 @@ pub fn main_in(env: SharedEnv) -> ExitCode {
         Command::Serve(args) => block_on(serve::run(args, env)),
         Command::Sql(args) => block_on(sql::run(args)),
         Command::Flush(args) => block_on(flush::run(args)),
+        Command::Jobs(command) => block_on(jobs::run(command)),
+        Command::Workflows(command) => block_on(workflows::run(command)),
         Command::Demo(args) => block_on(demo::run(args, env)),
         Command::Config(command) => config::run(&command),
         Command::Bench(command) => block_on(crate::bench::run(command)),

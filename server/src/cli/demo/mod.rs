@@ -125,7 +125,7 @@ async fn show(
     count(&client, &mut counts, "before the flush", sent).await?;
 
     let job = flush::submit(&client, TABLE).await?;
-    let ended = flush::watch(&client, &job).await?;
+    let ended = flush::watch(&client, &job, "users flushed").await?;
     counts.hold(&format!("the flush completed ({})", ended.summary()), ended.status == "completed");
 
     report::timeline(&client, &job).await?;

@@ -1,7 +1,6 @@
 //! `ebbtide sql`: a small client. psql works as well and does more.
 
 mod split;
-mod table;
 
 use std::io::{IsTerminal, Write};
 use std::pin::pin;
@@ -13,8 +12,8 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::Outcome;
 use super::client::{self, Target, Told};
+use super::table::Table;
 use split::Splitter;
-use table::Table;
 
 /// Options of `ebbtide sql`.
 #[derive(Debug, clap::Args)]
@@ -77,7 +76,8 @@ async fn execute(client: &Client, sql: &str) -> Result<bool, Box<dyn std::error:
     }
 }
 
-async fn print(client: &Client, sql: &str) -> Result<(), tokio_postgres::Error> {
+/// Prints what the statements give, row by row as it comes.
+pub(super) async fn print(client: &Client, sql: &str) -> Result<(), tokio_postgres::Error> {
     let mut messages = pin!(client.simple_query_raw(sql).await?);
     let mut table: Option<Table> = None;
     while let Some(message) = messages.try_next().await? {
