@@ -148,10 +148,7 @@ impl ExecutionPlan for HotExec {
         Ok(self)
     }
 
-    fn supports_limit_pushdown(&self) -> bool {
-        true
-    }
-
+    // Not `supports_limit_pushdown`: that hands a limit on to children, and a leaf has none, so it would be lost.
     fn with_fetch(&self, fetch: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
         Some(Arc::new(Self { fetch, ..self.clone() }))
     }

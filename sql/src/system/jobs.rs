@@ -137,14 +137,14 @@ fn filter(look: &Look<'_>, wanted: &Wanted, without_payload: bool) -> Result<Fil
         without_payload,
         ..Filter::default()
     };
+    let scope = wanted.get("namespace").zip(wanted.get("table_name"));
+    let workflow = wanted.get("workflow");
     // A table's jobs and a workflow's are listed whatever their status. Where few jobs have the wanted one, its own list is
     // the shorter, and the rest is looked at job by job.
-    if filter.statuses.is_empty() || !are_few(look, wanted)? {
-        filter.scope = wanted
-            .get("namespace")
-            .zip(wanted.get("table_name"))
-            .map(|(namespace, table)| (namespace.to_owned(), table.to_owned()));
-        filter.workflow = wanted.get("workflow").map(str::to_owned);
+    let listed = scope.is_some() || workflow.is_some();
+    if listed && (filter.statuses.is_empty() || !are_few(look, wanted)?) {
+        filter.scope = scope.map(|(namespace, table)| (namespace.to_owned(), table.to_owned()));
+        filter.workflow = workflow.map(str::to_owned);
     }
     Ok(filter)
 }

@@ -81,7 +81,7 @@ async fn lists_read_only_what_they_give_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_are_right_whatever_index_they_come_from() {
     let mut world = world().await;
-    let sql = "SELECT job_id, CAST(created_at AS BIGINT) FROM system.jobs ORDER BY created_at DESC, job_id DESC";
+    let sql = "SELECT job_id, CAST(created_at AS BIGINT) AS at FROM system.jobs ORDER BY created_at DESC, job_id DESC";
     let all = world.run("admin", sql).await.unwrap();
     assert_eq!(all.len() as u64, JOBS + 3);
     let mut sorted = all.clone();
