@@ -150,13 +150,15 @@ pub fn reference() -> String {
         let quoted = |names: Vec<&str>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         if !system.keys().is_empty() {
             let keys = quoted(system.keys().to_vec());
-            page.push_str(&format!("\n`=` and `IN` on these read only what they let through: {keys}.\n"));
+            page.push_str(&format!(
+                "\n`=`, `IN` and their `OR` on these are looked after while the rows are made: {keys}.\n"
+            ));
         }
         if let Some(newest) = system.newest_first() {
             let order: Vec<&str> = [newest].into_iter().chain(system.then_by()).collect();
             page.push_str(&format!(
-                "\nRows come by {} descending, so `ORDER BY {newest} DESC` sorts nothing and `LIMIT` ends the reading; a range \
-                 of `{newest}` reads only what is in it.\n",
+                "\nRows come by {} descending, so `ORDER BY {newest} DESC` sorts nothing, and `LIMIT` or a lower bound of \
+                 `{newest}` ends the reading.\n",
                 quoted(order)
             ));
         }

@@ -1,7 +1,8 @@
 //! Looking at jobs touches only what it gives out: the plan says so, and so do the reads that the scan counts.
 
 use super::jobs::Errand;
-use super::script::World;
+use super::script::{World, rows};
+use datafusion::scalar::ScalarValue;
 use ebbtide_runtime::{NewJob, Status};
 
 const JOBS: u64 = 300;
@@ -186,4 +187,21 @@ async fn counts_come_from_counters() {
     ] {
         assert_eq!(world.run("admin", sql).await.unwrap(), expected, "{sql}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_reach_the_indexes_as_well() {
+    let mut world = World::new().await;
+    let session = world.session("admin");
+    let sql = "EXPLAIN SELECT job_id FROM system.jobs WHERE status = $1 AND created_at >= $2 ORDER BY created_at DESC LIMIT $3";
+    let statement = session.parse(sql).unwrap().remove(0);
+    let prepared = session.prepare(statement, &[]).await.unwrap();
+    let values = vec![
+        ScalarValue::from("failed"),
+        ScalarValue::TimestampMicrosecond(Some(7), Some("UTC".into())),
+        ScalarValue::from(5_i64),
+    ];
+    let plan = rows(session.execute(&prepared, values).await.unwrap()).await.unwrap().join("\n");
+    assert!(plan.contains("status=[failed], from=7, fetch=5"), "{plan}");
+    assert!(!plan.contains("SortExec") && !plan.contains("FilterExec"), "{plan}");
 }
