@@ -106,14 +106,18 @@ impl Tables {
     /// last.
     pub fn next(&self, view: &View, after: Option<TableId>) -> Option<Arc<Table>> {
         let later = |table: &&Arc<Table>| after.is_none_or(|after| table.id > after);
+        self.of_view(view).filter(later).min_by_key(|table| table.id).cloned()
+    }
+
+    /// These tables, in no order that means anything.
+    pub fn of_view<'a>(&'a self, view: &'a View) -> Box<dyn Iterator<Item = &'a Arc<Table>> + 'a> {
         match self {
             Self::Table(name) => {
-                self.named(name).and_then(|(namespace, name)| view.table(namespace, name)).filter(later)
+                Box::new(self.named(name).and_then(|(namespace, name)| view.table(namespace, name)).into_iter())
             }
-            Self::Namespace(namespace) => view.tables(Some(namespace)).filter(later).min_by_key(|table| table.id),
-            Self::All => view.tables(None).filter(later).min_by_key(|table| table.id),
+            Self::Namespace(namespace) => Box::new(view.tables(Some(namespace))),
+            Self::All => Box::new(view.tables(None)),
         }
-        .cloned()
     }
 
     fn named<'a>(&self, name: &'a str) -> Option<(&'a str, &'a str)> {

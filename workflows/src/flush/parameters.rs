@@ -62,15 +62,13 @@ impl Kind for FlushRows {
         let view = store.catalog().view(&snapshot)?;
         let now = cx.env.now();
         let mut pending = Pending::default();
-        let mut after = None;
-        while let Some(table) = self.tables.next(&view, after) {
+        for table in self.tables.of_view(&view) {
             let counters = hot::counters(&*snapshot, table.id)?;
             // Rows of users whose writes failed wait for their time, and trigger nothing until then.
             let stuck =
                 Flushed::read(&*snapshot, table.id)?.filter(|flushed| now < flushed.retry_at).unwrap_or_default();
             pending.rows += counters.rows.saturating_sub(stuck.stuck_rows);
             pending.bytes += counters.bytes.saturating_sub(stuck.stuck_bytes);
-            after = Some(table.id);
         }
         Ok(Some(pending))
     }

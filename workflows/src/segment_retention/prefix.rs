@@ -23,15 +23,14 @@ pub(super) struct Prefix {
     pub(super) more: bool,
 }
 
-/// The first user after `after` who has segments, and what of them is too old: no more than `whole_max` whole ones.
+/// The first user from `start` on who has segments, and what of them is too old: no more than `whole_max` whole ones.
 pub(super) fn next(
     snapshot: &Arc<dyn Snapshot>,
     table: TableId,
-    after: Option<&UserId>,
+    start: Start<'_>,
     cutoff: i64,
     whole_max: usize,
 ) -> Result<Option<Prefix>, Error> {
-    let start = after.map_or(Start::Beginning, Start::AfterUser);
     let mut entries = manifest::entries(snapshot.clone(), table, start)?;
     let Some(first) = entries.next().transpose()? else { return Ok(None) };
     let user = first.segment.user.clone();

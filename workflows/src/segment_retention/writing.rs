@@ -22,8 +22,8 @@ use super::{
 use crate::kinds::{next_table, read};
 use ebbtide_runtime::{Step, StepError};
 use ebbtide_store::deletions::{Deletion, Why};
-use ebbtide_store::manifest::{self, Entry};
-use ebbtide_store::{Segment, Store, Table, TableId, UserId};
+use ebbtide_store::manifest::{self, Entry, Start};
+use ebbtide_store::{Segment, Seq, Store, Table, TableId, UserId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -40,6 +40,9 @@ pub(super) struct Writing {
     stamp: Option<i64>,
     /// The last user that is done with.
     after: Option<UserId>,
+    /// In a dry run: the user after him is counted up to before this seq. Otherwise what is done with is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    counted: Option<(UserId, Seq)>,
     totals: Totals,
 }
 
@@ -51,8 +54,8 @@ pub(super) enum AfterWrite {
 
 /// Users looked at by one step.
 const USERS_MAX: usize = 1024;
-/// Segments that one commit takes out of the manifest.
-const SEGMENTS_MAX: usize = 512;
+/// Segments that one commit takes out of the manifest. So few in tests that a user takes several commits.
+const SEGMENTS_MAX: usize = if cfg!(test) { 3 } else { 512 };
 /// Bytes read anew by one step, after which no further user is begun: what a crash has to do again.
 const REWRITE_BYTES_MAX: u64 = 256 << 20;
 /// Failures that a result names.
@@ -60,7 +63,7 @@ const FAILURES_MAX: usize = 100;
 
 impl Writing {
     pub(super) fn new(_: Snapshotting, at: i64, cutoff: i64, table: Option<TableId>, totals: Totals) -> Self {
-        Self { at, cutoff, table, stamp: None, after: None, totals }
+        Self { at, cutoff, table, stamp: None, after: None, counted: None, totals }
     }
 
     pub(super) async fn write_next(mut self, work: &Work, cx: &mut Step) -> Result<AfterWrite, StepError> {
@@ -71,12 +74,12 @@ impl Writing {
         let store = cx.get::<Store>()?;
         // The objects that are read anew must not go meanwhile.
         let _reading = store.readers().register();
-        let (after, cutoff) = (self.after.clone(), self.cutoff);
+        let (after, counted, cutoff) = (self.after.clone(), self.counted.clone(), self.cutoff);
         let page = read("reading the manifest", cx, {
             let store = store.clone();
             move |snapshot| {
                 let Some(table) = store.catalog().table_by_id(&snapshot, id)? else { return Ok(None) };
-                Ok::<_, ebbtide_store::Error>(Some((table, page(&snapshot, id, after, cutoff)?)))
+                Ok::<_, ebbtide_store::Error>(Some((table, page(&snapshot, id, after, counted, cutoff)?)))
             }
         })
         .await?;
@@ -86,7 +89,7 @@ impl Writing {
             // Dropped meanwhile, or done with.
             gone => {
                 self.totals.tables += u64::from(gone.is_some());
-                (self.after, self.stamp) = (None, None);
+                (self.after, self.counted, self.stamp) = (None, None, None);
                 self.table = next_table(&work.tables, Some(id), cx).await?.map(|table| table.id);
             }
         }
@@ -119,8 +122,7 @@ impl Writing {
             }
             cx.signal().check()?;
             let Prefix { user, whole, edge, more } = prefix;
-            let edge = edge.filter(|_| work.rewrite || work.dry_run);
-            if let Some(edge) = edge {
+            if let Some(edge) = edge.filter(|_| work.rewrite) {
                 cx.progress().set_subject(user.as_str());
                 let rows = match prefix::old_rows(store, &edge.segment, self.cutoff).await {
                     Ok(rows) => rows,
@@ -144,11 +146,9 @@ impl Writing {
                         continue;
                     }
                     rows if work.dry_run => {
-                        if work.rewrite {
-                            self.totals.rows += rows;
-                            self.totals.segments_rewritten += 1;
-                            self.totals.bytes_removed += edge.segment.bytes;
-                        }
+                        self.totals.rows += rows;
+                        self.totals.segments_rewritten += 1;
+                        self.totals.bytes_removed += edge.segment.bytes;
                     }
                     rows => {
                         let Some(stamp) = self.stamp else {
@@ -165,9 +165,13 @@ impl Writing {
                     }
                 }
             }
+            let last = whole.last().map(|entry| entry.segment.from_seq);
             self.leave(whole, work, cx);
-            if more && !work.dry_run {
+            if more {
                 // The same user again, whose first segments are gone by then.
+                if let Some(last) = last.filter(|_| work.dry_run) {
+                    self.counted = Some((user, last.saturating_add(1)));
+                }
                 break;
             }
             self.done_with(user);
@@ -178,6 +182,7 @@ impl Writing {
     fn done_with(&mut self, user: UserId) {
         self.totals.users += 1;
         self.after = Some(user);
+        self.counted = None;
     }
 
     async fn take_stamp(&mut self, table: &Table, cx: &mut Step) -> Result<(), StepError> {
@@ -260,12 +265,19 @@ fn page(
     snapshot: &Arc<dyn ebbtide_engine::Snapshot>,
     table: TableId,
     mut after: Option<UserId>,
+    mut counted: Option<(UserId, Seq)>,
     cutoff: i64,
 ) -> Result<Vec<Prefix>, ebbtide_store::Error> {
     let mut page: Vec<Prefix> = Vec::new();
     let mut room = SEGMENTS_MAX;
     while page.len() < USERS_MAX && room > 0 {
-        let Some(prefix) = prefix::next(snapshot, table, after.as_ref(), cutoff, room)? else { break };
+        let start = match (&counted, &after) {
+            (Some((user, seq)), _) => Start::Seq(user, *seq),
+            (None, Some(after)) => Start::AfterUser(after),
+            (None, None) => Start::Beginning,
+        };
+        let Some(prefix) = prefix::next(snapshot, table, start, cutoff, room)? else { break };
+        counted = None;
         room -= prefix.whole.len();
         let more = prefix.more;
         after = Some(prefix.user.clone());
