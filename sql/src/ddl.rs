@@ -146,13 +146,18 @@ async fn drop_table(session: &Session, name: &TableName, kind: Option<TableKind>
         }
         (namespace, table)
     };
-    match database.store.catalog().drop_table(&namespace, &table).await {
-        Ok(dropped) => {
+    // In a task of its own: a caller that goes away after the commit must not take the clearing away with it.
+    let dropping = {
+        let database = database.clone();
+        database.reclaiming.clone().spawn(async move {
+            let dropped = database.store.catalog().drop_table(&namespace, &table).await?;
             database.flusher.note_table(dropped.table.id);
-            reclaim::begin(database, dropped);
-            Ok(())
-        }
+            reclaim::begin(&database, dropped);
+            Ok::<_, StoreError>(())
+        })
+    };
+    match dropping.await.map_err(|error| Error::internal(format!("dropping the table: {error}")))? {
         Err(StoreError::TableNotFound { .. }) if if_exists => Ok(()),
-        Err(error) => Err(Error::from(error).at(name.position)),
+        done => done.map_err(|error| Error::from(error).at(name.position)),
     }
 }
