@@ -149,6 +149,11 @@ impl Gather {
                 && array.null_count() > 0
                 && let Some(row) = (0..rows).find(|row| array.is_null(*row))
             {
+            if let Some(row) = array.as_any().downcast_ref::<StringArray>().and_then(zero_byte) {
+                let message = "a text cannot hold the zero byte; send it as BYTEA";
+                let error = Error::new(code::CHARACTER_NOT_IN_REPERTOIRE, message);
+                return Err(Misfit::new(row, Some(column.name.as_str()), error));
+            }
                 return Err(Misfit::new(row, Some(column.name.as_str()), null(column.name.as_str(), &table)));
             }
         }
@@ -215,6 +220,13 @@ impl Gather {
         self.bytes = 0;
         Pending { table: self.target.table.clone(), rows: std::mem::take(&mut self.rows) }
     }
+/// The first text with a zero byte. Clients written in C would see an end there.
+fn zero_byte(texts: &StringArray) -> Option<usize> {
+    // All bytes at once: hardly ever is there one to be looked for in its row.
+    let any = texts.value_data().contains(&0);
+    any.then(|| texts.iter().position(|text| text.is_some_and(|text| text.contains('\0')))).flatten()
+}
+
 }
 
 fn null(column: &str, table: &Table) -> Error {
