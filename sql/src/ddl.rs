@@ -51,6 +51,13 @@ async fn create_table(session: &Session, create: &CreateTable) -> Result<()> {
             Ok(())
         }
         Err(StoreError::TableExists { .. }) if create.if_not_exists => Ok(()),
+        // They are there to be read, so that there are none would be a strange thing to hear.
+        Err(StoreError::NamespaceNotFound { name }) if is_own(&name) => Err(Error::new(
+            code::RESERVED_NAME,
+            format!("the namespace {name} is the database's own; no tables can be made in it"),
+        )
+        .hint("make one for your tables with CREATE NAMESPACE")
+        .at(create.table.position)),
         Err(error) => {
             let (wrong_definition, reserved) = match &error {
                 StoreError::Invalid { message, .. } => (true, message.contains("reserved")),
@@ -119,6 +126,11 @@ fn new_table(session: &Session, create: &CreateTable, namespace: &str, table: &s
         sharding,
         flush,
     })
+}
+
+/// Namespaces of tables that the database itself fills.
+fn is_own(namespace: &str) -> bool {
+    matches!(namespace, "system" | "information_schema" | "pg_catalog")
 }
 
 fn is_hidden(name: &str) -> bool {
