@@ -51,3 +51,4 @@ pub use options::Options;
 pub use parse::Statement;
 pub use scan::is_json;
 pub use session::{Identity, Outcome, Prepared, Session, TransactionStatus};
+pub use value::is_of;
