@@ -59,7 +59,8 @@ async fn killed_inside_a_giant_user(settings: &str, rows_of_ben: i64, point: &st
     notes::check_in_sql(&server, &ledger, "after the kill").await;
 
     assert_eq!(notes::flush(&mut server, &admin).await, "completed");
-    notes::check(&place, &server, &ledger, "after the flush that follows").await;
+    // The step that was refused may have left files that nobody names; they are the orphan sweep's.
+    notes::check_but_strays(&place, &server, &ledger, "after the flush that follows").await;
     assert_eq!(status(&admin, &job).await, "cancelled", "whatever the killed one still did, it stays cancelled");
     let path = format!("SELECT to_state, status FROM system.job_transitions WHERE job_id = '{job}' ORDER BY seq_no");
     let path = rows(&admin, &path).await;
@@ -70,14 +71,14 @@ async fn killed_inside_a_giant_user(settings: &str, rows_of_ben: i64, point: &st
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flush_is_killed_between_the_parts_of_a_giant_user() {
     let settings = "[flush]\nsegment_rows_max = 20\nrow_group_rows_max = 10\n";
-    killed_inside_a_giant_user(settings, 12_000, "flush.writing.uploaded", 5).await;
+    killed_inside_a_giant_user(settings, 8_000, "flush.writing.uploaded", 5).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flush_is_killed_between_the_row_groups_of_a_giant_user() {
     // One file that streams: nothing is handed over before its end.
     let settings = "[flush]\nrow_group_rows_max = 20\nrow_group_bytes_max = \"64 KiB\"\n";
-    killed_inside_a_giant_user(settings, 30_000, "object.temp.half", 1).await;
+    killed_inside_a_giant_user(settings, 15_000, "object.temp.half", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,7 +88,7 @@ async fn one_of_several_flushes_is_killed_and_the_others_complete() {
     let mut server = place.start_with(&Plan::default().trace()).await;
     let admin = server.connect("admin").await;
     run(&admin, "CREATE NAMESPACE chat").await;
-    const TABLES: [(&str, i64); 3] = [("a", 600), ("b", 12_000), ("c", 600)];
+    const TABLES: [(&str, i64); 3] = [("a", 600), ("b", 16_000), ("c", 600)];
     for (table, count) in TABLES {
         run(
             &admin,
