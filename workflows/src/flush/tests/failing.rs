@@ -234,7 +234,6 @@ impl ShardStrategy for Inside {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "it fails: remove_leftovers lists what lies below the user's folder too, and removes what others' manifests name"]
 async fn leftovers_of_one_user_are_not_looked_for_among_the_files_of_another() {
     let nested = Arc::new(Nested::default());
     let mut shards = Registry::default();
