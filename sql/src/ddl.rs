@@ -51,6 +51,13 @@ async fn create_table(session: &Session, create: &CreateTable) -> Result<()> {
             Ok(())
         }
         Err(StoreError::TableExists { .. }) if create.if_not_exists => Ok(()),
+        // They are there to be read, so that there are none would be a strange thing to hear.
+        Err(StoreError::NamespaceNotFound { name }) if is_own(&name) => Err(Error::new(
+            code::RESERVED_NAME,
+            format!("the namespace {name} is the database's own; no tables can be made in it"),
+        )
+        .hint("make one for your tables with CREATE NAMESPACE")
+        .at(create.table.position)),
         Err(error) => {
             let (wrong_definition, reserved) = match &error {
                 StoreError::Invalid { message, .. } => (true, message.contains("reserved")),
@@ -121,6 +128,11 @@ fn new_table(session: &Session, create: &CreateTable, namespace: &str, table: &s
     })
 }
 
+/// Namespaces of tables that the database itself fills.
+fn is_own(namespace: &str) -> bool {
+    matches!(namespace, "system" | "information_schema" | "pg_catalog")
+}
+
 fn is_hidden(name: &str) -> bool {
     matches!(name, "_user_id" | "_seq" | "_committed_at" | "_deleted")
 }
@@ -146,13 +158,18 @@ async fn drop_table(session: &Session, name: &TableName, kind: Option<TableKind>
         }
         (namespace, table)
     };
-    match database.store.catalog().drop_table(&namespace, &table).await {
-        Ok(dropped) => {
+    // In a task of its own: a caller that goes away after the commit must not take the clearing away with it.
+    let dropping = {
+        let database = database.clone();
+        database.reclaiming.clone().spawn(async move {
+            let dropped = database.store.catalog().drop_table(&namespace, &table).await?;
             database.flusher.note_table(dropped.table.id);
-            reclaim::begin(database, dropped);
-            Ok(())
-        }
+            reclaim::begin(&database, dropped);
+            Ok::<_, StoreError>(())
+        })
+    };
+    match dropping.await.map_err(|error| Error::internal(format!("dropping the table: {error}")))? {
         Err(StoreError::TableNotFound { .. }) if if_exists => Ok(()),
-        Err(error) => Err(Error::from(error).at(name.position)),
+        done => done.map_err(|error| Error::from(error).at(name.position)),
     }
 }

@@ -53,3 +53,4 @@ pub use parse::Statement;
 pub use reload::{Change, Changed};
 pub use scan::is_json;
 pub use session::{Identity, Outcome, Prepared, Session, TransactionStatus};
+pub use value::is_of;

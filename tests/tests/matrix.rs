@@ -20,13 +20,13 @@ type Case = (String, u32);
 /// How often one point is made a case: its first times, and its last.
 const TIMES_MAX: u32 = 2;
 
-/// The points that a flush reaches, with how often before it and in all.
-async fn cases() -> Vec<Case> {
+/// The points that a flush of a table of this kind reaches, with how often before it and in all.
+async fn cases(kind: &str) -> Vec<Case> {
     let place = Place::new();
     place.settings(SETTINGS);
     let ledger = Arc::new(Ledger::new());
     let mut server = place.start_with(&Plan::default().trace()).await;
-    fill(&server, &ledger).await;
+    fill(&server, kind, &ledger).await;
     let before = counts(&server);
     let admin = server.connect("admin").await;
     assert_eq!(notes::flush(&mut server, &admin).await, "completed");
@@ -53,8 +53,8 @@ fn counts(server: &Server) -> BTreeMap<String, u32> {
 }
 
 /// The table and its first rows.
-async fn fill(server: &Server, ledger: &Ledger<Note>) {
-    notes::create(server).await;
+async fn fill(server: &Server, kind: &str, ledger: &Ledger<Note>) {
+    notes::create_as(server, kind).await;
     for user in notes::USERS {
         let client = server.connect(user).await;
         for first in (0..ROWS_BEFORE).step_by(3) {
@@ -76,9 +76,9 @@ const SETTINGS: &str = "[flush]\nsegment_rows_max = 12\nrow_group_rows_max = 5\n
 /// One case: a server is made to die at the point, perhaps a second one at a point of the recovery, and another one
 /// recovers. Everything is checked. Tells whether the last point was reached at all; it may not be, as writers change the
 /// count of commits.
-async fn die_at(case: &Case, then: Option<&Case>, death: Death) -> bool {
+async fn die_at(kind: &str, case: &Case, then: Option<&Case>, death: Death) -> bool {
     let (point, nth) = case;
-    let what = format!("{point} for the {nth}. time, then {then:?}, {death:?}");
+    let what = format!("{kind}, {point} for the {nth}. time, then {then:?}, {death:?}");
     let place = match death {
         Death::Kill => Place::new(),
         Death::PowerCut { .. } => Place::with_power_cut(),
@@ -86,7 +86,7 @@ async fn die_at(case: &Case, then: Option<&Case>, death: Death) -> bool {
     place.settings(SETTINGS);
     let ledger = Arc::new(Ledger::new());
     let mut server = place.start().await;
-    fill(&server, &ledger).await;
+    fill(&server, kind, &ledger).await;
     server.kill().await;
 
     let mut server = place.spawn(&Plan::default().crash_at(point, *nth).trace());
@@ -131,11 +131,10 @@ async fn die(place: &Place, mut server: Server, death: Death) -> String {
     }
 }
 
-async fn every_case(death: impl Fn(u64) -> Death) {
-    let cases = cases().await;
+async fn every_case(kind: &str, cases: Vec<Case>, death: impl Fn(u64) -> Death) {
     let mut visited = Vec::new();
     for (number, case) in cases.iter().enumerate() {
-        if die_at(case, None, death(number as u64)).await {
+        if die_at(kind, case, None, death(number as u64)).await {
             visited.push(case.0.as_str());
         }
     }
@@ -147,12 +146,21 @@ async fn every_case(death: impl Fn(u64) -> Death) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_at_any_point_loses_and_doubles_nothing() {
-    every_case(|_| Death::Kill).await;
+    every_case("USER", cases("USER").await, |_| Death::Kill).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_power_cut_at_any_point_loses_and_doubles_nothing() {
-    every_case(|seed| Death::PowerCut { seed }).await;
+    every_case("USER", cases("USER").await, |seed| Death::PowerCut { seed }).await;
+}
+
+/// One owner of all rows, so one chain of parts. Each point once, when it is reached first; how the server dies takes turns.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_death_at_any_point_of_a_shared_table_loses_and_doubles_nothing() {
+    let mut cases = cases("SHARED").await;
+    cases.dedup_by(|later, first| later.0 == first.0);
+    let turns = |number| if number % 2 == 0 { Death::Kill } else { Death::PowerCut { seed: number } };
+    every_case("SHARED", cases, turns).await;
 }
 
 /// Where a flush dies half way, so that its recovery has something of everything to do.
@@ -166,7 +174,7 @@ async fn cases_of_recovery() -> Vec<Case> {
     place.settings(SETTINGS);
     let ledger = Arc::new(Ledger::new());
     let mut server = place.start().await;
-    fill(&server, &ledger).await;
+    fill(&server, "USER", &ledger).await;
     server.kill().await;
     let (point, nth) = half_way();
     let mut server = place.start_with(&Plan::default().crash_at(&point, nth).trace()).await;
@@ -188,7 +196,7 @@ async fn a_recovery_that_dies_too_loses_and_doubles_nothing() {
     let mut visited = Vec::new();
     for (number, case) in cases.iter().enumerate() {
         let death = if number % 2 == 0 { Death::Kill } else { Death::PowerCut { seed: number as u64 } };
-        if die_at(&half_way(), Some(case), death).await {
+        if die_at("USER", &half_way(), Some(case), death).await {
             visited.push(case.0.as_str());
         }
     }

@@ -128,7 +128,7 @@ async fn an_orderly_end_keeps_everything_and_a_restart_goes_on() {
     let mut server = place.start().await;
     notes::create(&server).await;
     let ana = server.connect("ana").await;
-    run(&ana, "INSERT INTO chat.notes VALUES (1, 'a'), (2, 'b')").await;
+    run(&ana, "INSERT INTO chat.notes (id, body) VALUES (1, 'a'), (2, 'b')").await;
     server.terminate();
     let status = server.ended().await;
     assert!(status.success(), "{status}; the server said:\n{}", server.output.tail());
@@ -156,6 +156,6 @@ async fn what_is_refused_leaves_nothing_behind_and_the_connection_lives_on() {
     let tables = rows(&admin, "SELECT table_name FROM system.tables").await;
     assert_eq!(tables, [[Some("notes".to_owned())]], "no refused table was made");
     let ana = server.connect("ana").await;
-    run(&ana, "BEGIN; INSERT INTO chat.notes VALUES (1, 'a'); ROLLBACK").await;
+    run(&ana, "BEGIN; INSERT INTO chat.notes (id, body) VALUES (1, 'a'); ROLLBACK").await;
     assert_eq!(value(&ana, "SELECT count(*) FROM chat.notes").await, "0");
 }

@@ -186,6 +186,10 @@ impl Connection {
         prepared: &Arc<Prepared>,
         values: Vec<ScalarValue>,
     ) -> Result<Outcome, Ended> {
+        if prepared.is_brief(&values) {
+            // Two changes of threads cost more than what such a statement does before it waits for the disk.
+            return Ok(self.session.execute(prepared, values).await?);
+        }
         let (session, statement) = (Arc::clone(&self.session), Arc::clone(prepared));
         let execution = self.threads().spawn(async move { session.execute(&statement, values).await });
         let execution = async {
@@ -200,7 +204,7 @@ impl Connection {
 
     /// An error that the connection survives.
     async fn refuse(&mut self, problem: Problem, until_sync: bool) -> Result<(), Ended> {
-        self.drop_unit().await?;
+        self.drop_unit();
         tracing::debug!(sqlstate = problem.sqlstate, message = problem.message, "a statement was refused");
         self.say(PgWireBackendMessage::ErrorResponse(ErrorResponse::from(problem))).await?;
         if until_sync {

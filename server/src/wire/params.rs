@@ -12,6 +12,9 @@ use pgwire::api::Type;
 use super::errors::{Problem, sqlstate};
 use super::{numeric, temporal};
 
+/// The zone that instants are sent in.
+const UTC: &str = "+00:00";
+
 /// The Arrow type that a declared PostgreSQL type stands for, as a hint to whoever plans the statement.
 pub(crate) fn arrow_type(kind: &Type) -> Option<DataType> {
     Some(match *kind {
@@ -28,7 +31,7 @@ pub(crate) fn arrow_type(kind: &Type) -> Option<DataType> {
         Type::DATE => DataType::Date32,
         Type::TIME => DataType::Time64(TimeUnit::Microsecond),
         Type::TIMESTAMP => DataType::Timestamp(TimeUnit::Microsecond, None),
-        Type::TIMESTAMPTZ => DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())),
+        Type::TIMESTAMPTZ => DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into())),
         // NUMERIC comes without precision and scale; the statement knows better. The same with unknown ones.
         _ => return None,
     })
@@ -55,8 +58,9 @@ pub(crate) fn decode(
     let Some(bytes) = bytes else {
         return ScalarValue::try_from(wanted).map_err(|error| internal(number, &error.to_string()));
     };
-    let value = if binary { from_binary(number, bytes, kind)? } else { from_text(number, bytes, kind, wanted)? };
-    if value.data_type() == *wanted {
+    let value =
+        if binary { from_binary(number, bytes, kind, wanted)? } else { from_text(number, bytes, kind, wanted)? };
+    if ebbtide_sql::is_of(&value, wanted) {
         return Ok(value);
     }
     value.cast_to(wanted).map_err(|_| {
@@ -151,7 +155,7 @@ fn bytea(text: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-fn from_binary(number: usize, bytes: &[u8], kind: &Type) -> Result<ScalarValue, Problem> {
+fn from_binary(number: usize, bytes: &[u8], kind: &Type, wanted: &DataType) -> Result<ScalarValue, Problem> {
     let invalid = || {
         let message = format!("parameter ${number}: {} bytes are no binary value of type {}", bytes.len(), kind.name());
         Problem::error(sqlstate::INVALID_BINARY, message)
@@ -198,7 +202,11 @@ fn from_binary(number: usize, bytes: &[u8], kind: &Type) -> Result<ScalarValue, 
         Type::TIME => ScalarValue::Time64Microsecond(Some(i64::from_be_bytes(exactly(bytes).ok_or_else(invalid)?))),
         Type::TIMESTAMP | Type::TIMESTAMPTZ => {
             let micros = temporal::timestamp_from_binary(exactly(bytes).ok_or_else(invalid)?);
-            let zone = (*kind == Type::TIMESTAMPTZ).then(|| "+00:00".into());
+            let zone = (*kind == Type::TIMESTAMPTZ).then(|| match wanted {
+                // The same text, shared: a new one for each parameter would be an allocation for each.
+                DataType::Timestamp(_, Some(zone)) if **zone == *UTC => Arc::clone(zone),
+                _ => UTC.into(),
+            });
             ScalarValue::TimestampMicrosecond(Some(micros.ok_or_else(out_of_range)?), zone)
         }
         _ => {

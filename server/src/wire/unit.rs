@@ -26,7 +26,7 @@ impl Connection {
             return self.end_unit().await;
         }
         if more && self.unit == Unit::Plain && self.session.transaction_status() == TransactionStatus::Idle {
-            self.session.run("BEGIN").await?;
+            self.session.begin();
             self.unit = Unit::Gathering;
         }
         Ok(())
@@ -37,20 +37,17 @@ impl Connection {
         match std::mem::take(&mut self.unit) {
             Unit::Plain => Ok(()),
             Unit::Gathering => {
-                self.session.run("COMMIT").await?;
+                self.session.commit().await?;
                 Ok(())
             }
         }
     }
 
     /// Drops what was gathered, after an error.
-    pub(super) async fn drop_unit(&mut self) -> Result<(), Ended> {
+    pub(super) fn drop_unit(&mut self) {
         match std::mem::take(&mut self.unit) {
-            Unit::Plain => Ok(()),
-            Unit::Gathering => {
-                self.session.run("ROLLBACK").await?;
-                Ok(())
-            }
+            Unit::Plain => {}
+            Unit::Gathering => self.session.rollback(),
         }
     }
 }

@@ -79,6 +79,10 @@ impl From<ArrowError> for Error {
         let sqlstate = match &error {
             ArrowError::DivideByZero => return Self::new(code::DIVISION_BY_ZERO, "division by zero"),
             ArrowError::ArithmeticOverflow(_) => code::NUMERIC_VALUE_OUT_OF_RANGE,
+            // So Arrow says of a number, and of one only, that its new type cannot hold it.
+            ArrowError::CastError(message) if message.starts_with("Can't cast value") => {
+                code::NUMERIC_VALUE_OUT_OF_RANGE
+            }
             ArrowError::CastError(_) | ArrowError::ParseError(_) => code::INVALID_TEXT_REPRESENTATION,
             ArrowError::InvalidArgumentError(_) | ArrowError::ComputeError(_) => code::DATA_EXCEPTION,
             ArrowError::MemoryError(_) => code::OUT_OF_MEMORY,
@@ -190,8 +194,24 @@ fn planning(message: &str) -> Error {
         // PostgreSQL allows it; here columns of a result are told apart by their names.
         return Error::unsupported(text).hint("give one of them another name with AS");
     }
+    if let Some((_, rest)) = text.split_once("Function '")
+        && let Some((function, _)) = rest.split_once("' failed to match any signature")
+    {
+        // What follows lists every type that it might have been given.
+        return Error::new(
+            code::UNDEFINED_FUNCTION,
+            format!("function {function} does not take arguments of these types"),
+        )
+        .hint("cast an argument to the type that is meant, as in CAST(x AS BIGINT)");
+    }
     let sqlstate = if text.starts_with("Invalid function") || text.contains("table function '") {
         code::UNDEFINED_FUNCTION
+    } else if text.starts_with("Column in SELECT must be in GROUP BY") {
+        code::GROUPING_ERROR
+    } else if text.starts_with("LIMIT must be") {
+        code::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE
+    } else if text.starts_with("OFFSET must be") {
+        code::INVALID_ROW_COUNT_IN_OFFSET_CLAUSE
     } else if text.starts_with("table '") || text.starts_with("failed to resolve") {
         code::UNDEFINED_TABLE
     } else if text.contains("placeholder") {

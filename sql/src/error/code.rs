@@ -21,6 +21,10 @@ codes! {
     CHARACTER_NOT_IN_REPERTOIRE = "22021";
     /// A setting or option with a value it cannot take.
     INVALID_PARAMETER_VALUE = "22023";
+    /// LIMIT of less than nothing.
+    INVALID_ROW_COUNT_IN_LIMIT_CLAUSE = "2201W";
+    /// OFFSET of less than nothing.
+    INVALID_ROW_COUNT_IN_OFFSET_CLAUSE = "2201X";
     /// Text that its column's type cannot read.
     INVALID_TEXT_REPRESENTATION = "22P02";
     /// COPY data with too many or too few columns, or broken quoting.
@@ -55,6 +59,8 @@ codes! {
     UNDEFINED_OBJECT = "42704";
     /// An object of that name exists.
     DUPLICATE_OBJECT = "42710";
+    /// A column that stands in neither GROUP BY nor an aggregate.
+    GROUPING_ERROR = "42803";
     /// A value of a type its column does not take.
     DATATYPE_MISMATCH = "42804";
     /// A function that does not exist.
@@ -83,6 +89,8 @@ codes! {
     OUT_OF_MEMORY = "53200";
     /// A bound of the configuration.
     PROGRAM_LIMIT_EXCEEDED = "54000";
+    /// A statement that nests too deeply.
+    STATEMENT_TOO_COMPLEX = "54001";
     /// The table's or job's state does not allow it.
     OBJECT_NOT_IN_PREREQUISITE_STATE = "55000";
     /// The server is shutting down.

@@ -27,6 +27,8 @@ pub(crate) struct Target {
     identity: Identity,
     /// One per value of a row.
     pub(crate) slots: Vec<Slot>,
+    /// The table's own columns.
+    schema: SchemaRef,
 }
 
 impl Target {
@@ -51,7 +53,8 @@ impl Target {
             )
             .hint(format!("name the column {} and give each row its user", Hidden::UserId.name())));
         }
-        Ok(Self { table, identity, slots })
+        let own: Vec<_> = arrow_schema(&table).fields().iter().take(table.columns.len()).cloned().collect();
+        Ok(Self { table, identity, slots, schema: Arc::new(Schema::new(own)) })
     }
 
     /// The name of the column that the values at this place go to.
@@ -106,8 +109,6 @@ impl Misfit {
 #[derive(Debug)]
 pub(crate) struct Gather {
     target: Target,
-    /// The table's own columns.
-    schema: SchemaRef,
     row_bytes_max: usize,
     /// Where in `rows` a user's are.
     places: HashMap<UserId, usize>,
@@ -117,10 +118,7 @@ pub(crate) struct Gather {
 
 impl Gather {
     pub(crate) fn new(target: Target, row_bytes_max: usize) -> Self {
-        let own: Vec<_> =
-            arrow_schema(&target.table).fields().iter().take(target.table.columns.len()).cloned().collect();
-        let schema = Arc::new(Schema::new(own));
-        Self { target, schema, row_bytes_max, places: HashMap::new(), rows: Vec::new(), bytes: 0 }
+        Self { target, row_bytes_max, places: HashMap::new(), rows: Vec::new(), bytes: 0 }
     }
 
     /// Encoded bytes so far.
@@ -151,9 +149,14 @@ impl Gather {
             {
                 return Err(Misfit::new(row, Some(column.name.as_str()), null(column.name.as_str(), &table)));
             }
+            if let Some(row) = array.as_any().downcast_ref::<StringArray>().and_then(zero_byte) {
+                let message = "a text cannot hold the zero byte; send it as BYTEA";
+                let error = Error::new(code::CHARACTER_NOT_IN_REPERTOIRE, message);
+                return Err(Misfit::new(row, Some(column.name.as_str()), error));
+            }
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
+        let batch = RecordBatch::try_new_with_options(self.target.schema.clone(), columns, &options)
             .map_err(|error| Misfit::new(0, None, Error::internal(error.to_string())))?;
         let encoder = Encoder::new(&table, self.row_bytes_max);
         let encoded = encoder.bind(&batch).map_err(store_misfit)?;
@@ -215,6 +218,13 @@ impl Gather {
         self.bytes = 0;
         Pending { table: self.target.table.clone(), rows: std::mem::take(&mut self.rows) }
     }
+}
+
+/// The first text with a zero byte. Clients written in C would see an end there.
+fn zero_byte(texts: &StringArray) -> Option<usize> {
+    // All bytes at once: hardly ever is there one to be looked for in its row.
+    let any = texts.value_data().contains(&0);
+    any.then(|| texts.iter().position(|text| text.is_some_and(|text| text.contains('\0')))).flatten()
 }
 
 fn null(column: &str, table: &Table) -> Error {

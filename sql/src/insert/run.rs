@@ -14,7 +14,7 @@ use futures::StreamExt;
 impl InsertPlan {
     /// Writes the rows; how many there were.
     pub(crate) async fn run(&self, session: &Session, parameters: Vec<ScalarValue>) -> Result<u64> {
-        match self.attempt(session, parameters.clone()).await {
+        match self.attempt(session, &parameters).await {
             Err(error)
                 if error.sqlstate == code::UNDEFINED_TABLE
                     && session.transaction_status() == TransactionStatus::Idle =>
@@ -26,19 +26,19 @@ impl InsertPlan {
                 if anew.target.table.id == self.target.table.id {
                     return Err(error);
                 }
-                anew.attempt(session, parameters).await
+                anew.attempt(session, &parameters).await
             }
             done => done,
         }
     }
 
-    async fn attempt(&self, session: &Session, parameters: Vec<ScalarValue>) -> Result<u64> {
+    async fn attempt(&self, session: &Session, parameters: &[ScalarValue]) -> Result<u64> {
         let pending = match &self.source {
             Source::Cells(rows) => self.read_cells(session, rows, &bind(parameters, self.parameters())?)?,
             Source::Query(planned) => {
                 // Only reading is bounded in time: a commit that has begun is waited for. Boxed, so that INSERT … VALUES
                 // does not carry a whole query's state.
-                session.in_time(Box::pin(self.read_query(session, planned, parameters))).await?
+                session.in_time(Box::pin(self.read_query(session, planned, parameters.to_vec()))).await?
             }
         };
         let count = pending.count();

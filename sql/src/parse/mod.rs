@@ -7,6 +7,7 @@ mod command; // FLUSH, SHOW, DESCRIBE
 mod copy; // COPY … FROM STDIN
 mod create; // CREATE and DROP
 mod cursor; // a place among the tokens
+mod depth; // how deep a statement nests, before it is read
 mod job; // KILL, RETRY, PAUSE, RESUME, EXPLAIN JOB; RUN WORKFLOW, RELOAD WORKFLOWS
 mod refuse; // what is not supported, said before anything is done
 mod setting; // SET, RESET, DISCARD
@@ -190,6 +191,7 @@ fn statement(text: &Text, tokens: &[TokenWithSpan]) -> Result<Kind> {
 
 /// Reads a statement of ordinary SQL.
 fn ordinary(text: &Text, tokens: &[TokenWithSpan]) -> Result<Kind> {
+    depth::check(tokens.iter().map(|token| &token.token))?;
     let dialect = PostgreSqlDialect {};
     let mut parser =
         Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens.to_vec());
@@ -225,7 +227,7 @@ pub(crate) fn parser_error(text: &Text, error: ParserError) -> Error {
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
         ParserError::RecursionLimitExceeded => {
             return Error::new(
-                crate::error::code::PROGRAM_LIMIT_EXCEEDED,
+                crate::error::code::STATEMENT_TOO_COMPLEX,
                 format!("the statement nests deeper than {NESTING_MAX} levels"),
             );
         }

@@ -400,5 +400,5 @@ fn places_count_characters_over_all_lines() {
 #[test]
 fn deep_nesting_is_refused_and_does_not_end_the_process() {
     let sql = format!("SELECT {}1{}", "(".repeat(5000), ")".repeat(5000));
-    assert_eq!(parse(&sql).unwrap_err().sqlstate, code::PROGRAM_LIMIT_EXCEEDED);
+    assert_eq!(parse(&sql).unwrap_err().sqlstate, code::STATEMENT_TOO_COMPLEX);
 }

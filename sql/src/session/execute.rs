@@ -66,9 +66,15 @@ impl Session {
             }
             Kind::Show(shown) => show::run(self, shown),
             Kind::Describe(table) => show::describe(self, table),
-            Kind::Begin { read_only } => Ok(self.begin(*read_only)),
+            Kind::Begin { read_only } => {
+                self.open(*read_only);
+                Ok(done("BEGIN"))
+            }
             Kind::Commit => self.commit().await,
-            Kind::Rollback => Ok(self.rollback()),
+            Kind::Rollback => {
+                self.rollback();
+                Ok(done("ROLLBACK"))
+            }
             Kind::SetTransaction { read_only } => {
                 if let Some(read_only) = read_only {
                     self.set_read_only(*read_only)?;
@@ -92,18 +98,26 @@ impl Session {
         }
     }
 
-    fn begin(&self, read_only: bool) -> Outcome {
+    /// Opens a transaction, as `BEGIN` does.
+    pub fn begin(&self) {
+        self.open(false);
+    }
+
+    fn open(&self, read_only: bool) {
         let mut state = self.state();
         // As in PostgreSQL, a second BEGIN changes nothing.
         if state.transaction.status() == TransactionStatus::Idle {
             let before = state.settings.saved();
             state.transaction = Transaction::Active { writes: Vec::new(), bytes: 0, read_only, before };
         }
-        done("BEGIN")
     }
 
-    /// Writes what waited, in one commit. A failed transaction is rolled back instead, and says so.
-    async fn commit(&self) -> Result<Outcome> {
+    /// Ends the transaction, as `COMMIT` does: writes what waited, in one commit. A failed transaction is rolled back
+    /// instead, and the outcome says so.
+    ///
+    /// # Errors
+    /// The commit's. No transaction is open then.
+    pub async fn commit(&self) -> Result<Outcome> {
         let taken = std::mem::replace(&mut self.state().transaction, Transaction::Idle);
         let writes = match taken {
             Transaction::Idle => return Ok(done("COMMIT")),
@@ -117,13 +131,13 @@ impl Session {
         Ok(done("COMMIT"))
     }
 
-    fn rollback(&self) -> Outcome {
+    /// Drops the transaction, as `ROLLBACK` does.
+    pub fn rollback(&self) {
         let mut state = self.state();
         match std::mem::replace(&mut state.transaction, Transaction::Idle) {
             Transaction::Idle => {}
             Transaction::Active { before, .. } | Transaction::Failed { before } => state.settings.restore(&before),
         }
-        done("ROLLBACK")
     }
 
     fn set_read_only(&self, wanted: bool) -> Result<()> {

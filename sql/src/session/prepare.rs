@@ -7,6 +7,7 @@ use crate::parse::{self, JobVerb, Kind, Statement};
 use crate::scan::Moment;
 use crate::show;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::scalar::ScalarValue;
 
 /// A statement that was looked up and can be run, again and again, with parameters.
 ///
@@ -49,6 +50,16 @@ impl Prepared {
     /// What the command tag begins with.
     pub fn verb(&self) -> &'static str {
         self.statement.verb()
+    }
+
+    /// Whether a run with these parameters neither plans nor reads and is over in well under a millisecond, but for
+    /// its wait for the disk: it need not be kept off the threads that talk to clients. Only an INSERT of few values
+    /// is.
+    pub fn is_brief(&self, parameters: &[ScalarValue]) -> bool {
+        match &self.plan {
+            Plan::Insert(insert) => insert.is_brief(parameters),
+            Plan::Query(_) | Plan::Other { .. } => false,
+        }
     }
 
     /// Whether running it may change something that lasts. Such a run is to be waited for: given up, nobody would know

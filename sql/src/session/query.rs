@@ -6,6 +6,7 @@ use crate::error::{Error, Result, code};
 use crate::memory::StatementPool;
 use crate::parse::Text;
 use crate::scan::{Moment, Names};
+use crate::value::is_of;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::ParamValues;
 use datafusion::common::metadata::ScalarAndMetadata;
@@ -21,6 +22,7 @@ use datafusion::physical_plan::execute_stream;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -133,7 +135,7 @@ impl Session {
             None => self.logical_plan(moment, &planned.query, &planned.text, namespace.as_deref()).await?,
         };
         self.check_readable(moment, planned)?;
-        let values = bind(values, &planned.parameters)?;
+        let values = bind(&values, &planned.parameters)?.into_owned();
         let plan = if values.is_empty() { plan } else { plan.with_param_values(listed(values))? };
         let state = self.planning(moment)?;
         let physical = state.create_physical_plan(&plan).await.map_err(|error| located(error, &planned.text))?;
@@ -222,18 +224,22 @@ fn listed(values: Vec<ScalarValue>) -> ParamValues {
     ParamValues::List(values.into_iter().map(ScalarAndMetadata::from).collect())
 }
 
-/// The values of all parameters, as the types the statement was planned with.
-pub(crate) fn bind(values: Vec<ScalarValue>, parameters: &[DataType]) -> Result<Vec<ScalarValue>> {
+/// The values of all parameters, as the types the statement was planned with: they mostly are of those already.
+pub(crate) fn bind<'v>(values: &'v [ScalarValue], parameters: &[DataType]) -> Result<Cow<'v, [ScalarValue]>> {
     if values.len() != parameters.len() {
         return Err(Error::new(
             code::UNDEFINED_PARAMETER,
             format!("the statement has {} parameters; {} were given", parameters.len(), values.len()),
         ));
     }
-    let cast = |(value, data_type): (ScalarValue, &DataType)| {
-        if value.data_type() == *data_type { Ok(value) } else { Ok(value.cast_to(data_type)?) }
+    let pairs = || values.iter().zip(parameters);
+    if pairs().all(|(value, data_type)| is_of(value, data_type)) {
+        return Ok(Cow::Borrowed(values));
+    }
+    let cast = |(value, data_type): (&ScalarValue, &DataType)| {
+        if is_of(value, data_type) { Ok(value.clone()) } else { Ok(value.cast_to(data_type)?) }
     };
-    values.into_iter().zip(parameters).map(cast).collect()
+    pairs().map(cast).collect::<Result<_>>().map(Cow::Owned)
 }
 
 /// An error of planning, with its place in the statement where DataFusion knows it.

@@ -3,6 +3,7 @@
 use super::script::{World, check};
 use crate::error::code;
 use expect_test::expect;
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn values_are_checked_and_a_bad_one_leaves_nothing() {
@@ -314,4 +315,25 @@ async fn what_a_dropped_table_leaves_behind_goes() {
     assert_eq!(listed(objects).await, 0);
     assert!(store.catalog().dropped(&store.snapshot()).unwrap().is_empty());
     assert!(ebbtide_store::manifest::segments(store.snapshot(), table.id, None).unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_was_dropped_is_cleared_away_though_nobody_waits_for_the_answer() {
+    let mut world = World::new().await;
+    world.script("admin CREATE NAMESPACE a\nadmin CREATE USER TABLE a.t (i INT) FLUSH ROWS 900000").await;
+    world.script("ana INSERT INTO a.t VALUES (1)").await;
+    world.flush("a", "t").await;
+    let database = world.database.clone();
+    let (catalog, store) = (database.store().catalog(), database.store());
+    {
+        let mut dropping = Box::pin(world.session("admin").run("DROP TABLE a.t"));
+        // Begun, and never looked at again: the commit is answered to nobody.
+        assert!(futures::poll!(&mut dropping).is_pending(), "a commit takes a moment");
+        let mut tick = tokio::time::interval(Duration::from_millis(1));
+        while !catalog.tables(&store.snapshot(), None).unwrap().is_empty() {
+            tick.tick().await;
+        }
+    }
+    database.reclaimed().await;
+    assert!(catalog.dropped(&store.snapshot()).unwrap().is_empty(), "the table is left until the next start");
 }

@@ -8,6 +8,7 @@ mod time; // text as dates and times
 
 pub(crate) use assign::assign;
 pub(crate) use builder::Builder;
+pub use scalar::is_of;
 
 use crate::error::{Error, code};
 use ebbtide_store::ColumnType;

@@ -1,6 +1,7 @@
 //! Parameters, as the wire decoded them.
 
 use super::{Builder, Problem};
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::scalar::ScalarValue;
 use ebbtide_store::ColumnType;
 
@@ -39,6 +40,22 @@ impl Builder {
     }
 }
 
+/// Whether a value is of exactly this type. The usual ones are told without making the value's type, which allocates
+/// or counts references.
+pub fn is_of(value: &ScalarValue, data_type: &DataType) -> bool {
+    use ScalarValue as S;
+    match (value, data_type) {
+        (S::Utf8(_), DataType::Utf8)
+        | (S::Boolean(_), DataType::Boolean)
+        | (S::Int16(_), DataType::Int16)
+        | (S::Int32(_), DataType::Int32)
+        | (S::Int64(_), DataType::Int64)
+        | (S::Float64(_), DataType::Float64) => true,
+        (S::TimestampMicrosecond(_, zone), DataType::Timestamp(TimeUnit::Microsecond, wanted)) => zone == wanted,
+        _ => value.data_type() == *data_type,
+    }
+}
+
 fn stamp(zone: &Option<std::sync::Arc<str>>) -> ColumnType {
     match zone {
         Some(_) => ColumnType::TimestampTz,
@@ -67,6 +84,29 @@ mod tests {
         for (digits, scale, text) in [(5, 2, "0.05"), (-5, 2, "-0.05"), (1234, 2, "12.34"), (7, 0, "7"), (7, -2, "700")]
         {
             assert_eq!(decimal(digits, scale), text);
+        }
+    }
+
+    #[test]
+    fn a_type_is_told_as_if_it_had_been_made() {
+        let zones = [None, Some("+00:00".into()), Some("+02:00".into())];
+        let mut values = vec![
+            ScalarValue::Utf8(None),
+            ScalarValue::LargeUtf8(None),
+            ScalarValue::Boolean(Some(true)),
+            ScalarValue::Int16(None),
+            ScalarValue::Int32(Some(1)),
+            ScalarValue::Int64(Some(1)),
+            ScalarValue::Float64(None),
+            ScalarValue::Decimal128(None, 10, 2),
+            ScalarValue::Decimal128(None, 10, 3),
+        ];
+        values.extend(zones.iter().cloned().map(|zone| ScalarValue::TimestampMicrosecond(None, zone)));
+        values.extend(zones.iter().cloned().map(|zone| ScalarValue::TimestampNanosecond(None, zone)));
+        for value in &values {
+            for other in values.iter().map(ScalarValue::data_type) {
+                assert_eq!(is_of(value, &other), value.data_type() == other, "{value:?} and {other}");
+            }
         }
     }
 }

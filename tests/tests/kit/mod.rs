@@ -8,13 +8,16 @@
 //! let server = place.start_with(&Plan::default().crash_at("flush.writing.uploaded", 1)).await;
 //! ```
 
+pub(crate) mod fulldisk; // no room for what is written
 pub(crate) mod ledger; // what was acknowledged, so what has to be there
 pub(crate) mod notes; // a table, its writers, its flushes
 pub(crate) mod output; // the lines of a process, awaited
 pub(crate) mod powercut; // what was not synced is lost
 pub(crate) mod python; // readers that are not ours
+pub(crate) mod raw; // a client that says what no driver would
 pub(crate) mod rows; // answers as text, compared
 pub(crate) mod server; // the server as a child process
+pub(crate) mod shim; // libraries in C, loaded before a process's own
 
 pub(crate) use server::{Place, Plan, Server};
 

@@ -26,8 +26,9 @@ use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::UNIX_EPOCH;
+
+use super::shim;
 
 /// A folder whose writers are watched, so that their power can be cut.
 pub(crate) struct PowerCut {
@@ -50,7 +51,7 @@ impl PowerCut {
 
     /// What a process needs in its environment to be watched. It may die and be started again between two cuts.
     pub(crate) fn environment(&self) -> [(&'static str, PathBuf); 2] {
-        [("LD_PRELOAD", shim()), ("POWERCUT_LOG", self.log.to_path_buf())]
+        [("LD_PRELOAD", shim::library("powercut")), ("POWERCUT_LOG", self.log.to_path_buf())]
     }
 
     /// Cuts the power. No watched process may be alive. Afterwards all that is left counts as durable.
@@ -267,25 +268,4 @@ impl Chance {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % bound
     }
-}
-
-/// The compiled shim. Built once; two tests that build it at once replace it by the same.
-fn shim() -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("powercut/shim.c");
-    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("powercut-shim.so");
-    let changed = |path: &Path| fs::metadata(path).and_then(|about| about.modified()).ok();
-    if changed(&library) <= changed(&source) {
-        let fresh = tempfile::Builder::new()
-            .tempfile_in(env!("CARGO_TARGET_TMPDIR"))
-            .expect("the folder for temporary files of tests is writable")
-            .into_temp_path();
-        let compiled = Command::new("cc")
-            .args(["-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-pthread", "-o"])
-            .args([fresh.as_os_str(), source.as_os_str(), OsStr::new("-ldl")])
-            .output()
-            .expect("the power cut needs a C compiler, cc: run scripts/setup");
-        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
-        fresh.persist(&library).expect("a rename within one folder");
-    }
-    library
 }

@@ -11,6 +11,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio_postgres::{Client, NoTls};
 
 use super::PATIENCE;
+use super::fulldisk::FullDisk;
 use super::output::Output;
 use super::powercut::{Lost, PowerCut};
 
@@ -50,6 +51,11 @@ impl Place {
     /// Writes `ebbtide.toml` for servers that start from now on.
     pub(crate) fn settings(&self, toml: &str) {
         std::fs::write(self.settings_file(), toml).expect("a file of our own");
+    }
+
+    /// The folder itself, with everything in it.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     fn settings_file(&self) -> PathBuf {
@@ -117,6 +123,7 @@ pub(crate) struct Plan {
     crash: Option<(String, u32)>,
     trace: bool,
     planted: Option<&'static str>,
+    disk: Vec<(&'static str, String)>,
 }
 
 impl Plan {
@@ -138,8 +145,14 @@ impl Plan {
         self
     }
 
+    /// The process finds this disk full when it is.
+    pub(crate) fn on(mut self, disk: &FullDisk) -> Self {
+        self.disk = disk.environment();
+        self
+    }
+
     fn environment(&self) -> Vec<(&'static str, String)> {
-        let mut environment = Vec::new();
+        let mut environment = self.disk.clone();
         if let Some((point, nth)) = &self.crash {
             environment.push(("VICTIM_CRASH_AT", format!("{point}:{nth}")));
         }
@@ -241,6 +254,12 @@ impl Server {
             })
             .await;
         assert!(found.is_some(), "{point} was not reached again; the server said:\n{}", self.output.tail());
+    }
+
+    /// Waits until it has said this, on standard output or in its log.
+    pub(crate) async fn says(&mut self, words: &str) {
+        let said = self.find(|line| line.contains(words).then_some(())).await;
+        assert!(said.is_some(), "it did not say {words:?}; the server said:\n{}", self.output.tail());
     }
 
     /// The points reached so far, in order, each as often as it was reached. Needs [`Plan::trace`].

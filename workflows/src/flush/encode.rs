@@ -262,9 +262,11 @@ impl Encoder {
         let remove = async {
             let mut listed = place.objects.list(&place.prefix);
             while let Some(object) = listed.try_next().await? {
-                let name = object.path.rsplit('/').next().unwrap_or_default();
-                let ours = path::FileName::parse(name)
-                    .is_some_and(|name| name.stamp_secs == shared.cut.stamp && name.epoch < shared.epoch);
+                // In his own folder: one below it is another user's.
+                let Some((folder, name)) = object.path.rsplit_once('/') else { continue };
+                let ours = folder == place.prefix
+                    && path::FileName::parse(name)
+                        .is_some_and(|name| name.stamp_secs == shared.cut.stamp && name.epoch < shared.epoch);
                 if ours && !named.contains(&object.path) {
                     place.objects.delete(&object.path).await?;
                     shared.env.reached("flush.writing.leftover_removed");

@@ -1,5 +1,7 @@
 //! A flush over a real engine and real files, without SQL: what a program that embeds the crates sees.
 
+mod failing; // panics, broken storages, leftovers
+
 use super::{Flusher, Options, Resources};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use ebbtide_engine::rocks::Rocks;
@@ -18,15 +20,30 @@ struct World {
     store: Arc<Store>,
     runtime: Runtime,
     flusher: Arc<Flusher>,
+    /// Of the tables that are made.
+    sharding: &'static str,
 }
 
 async fn open(folder: &Path, options: &Options) -> (Arc<Store>, Runtime, Arc<Flusher>) {
-    let env: SharedEnv = Arc::new(SystemEnv);
+    let store = StoreOptions::at(folder.join("storage"));
+    open_in(Arc::new(SystemEnv), folder, options, store).await
+}
+
+/// The same in an environment of the test's own, and with its own sharding.
+async fn open_in(
+    env: SharedEnv,
+    folder: &Path,
+    options: &Options,
+    store: StoreOptions,
+) -> (Arc<Store>, Runtime, Arc<Flusher>) {
     let spaces = [ebbtide_store::SPACES, ebbtide_runtime::SPACES, crate::SPACES].concat();
     let engine: SharedEngine =
         Rocks::open(&folder.join("engine"), &spaces, &ebbtide_engine::Options::default(), env.clone()).unwrap();
-    let store = Store::open(engine.clone(), env.clone(), StoreOptions::at(folder.join("storage"))).await.unwrap();
+    let store = Store::open(engine.clone(), env.clone(), store).await.unwrap();
+    let runtime_options =
+        ebbtide_runtime::Options { backoff_min: Duration::from_millis(1), ..ebbtide_runtime::Options::default() };
     let runtime = Runtime::builder(engine, env)
+        .options(runtime_options)
         .with(store.clone())
         .with(Arc::new(Resources::new(options.clone())))
         .start()
@@ -39,9 +56,14 @@ async fn open(folder: &Path, options: &Options) -> (Arc<Store>, Runtime, Arc<Flu
 impl World {
     async fn new(options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (store, runtime, flusher) = open(folder.path(), &options).await;
+        let store = StoreOptions::at(folder.path().join("storage"));
+        Self::open_in(Arc::new(SystemEnv), folder, options, store).await
+    }
+
+    async fn open_in(env: SharedEnv, folder: tempfile::TempDir, options: Options, store: StoreOptions) -> Self {
+        let (store, runtime, flusher) = open_in(env, folder.path(), &options, store).await;
         store.catalog().create_namespace(&name("chat")).await.unwrap();
-        Self { folder, store, runtime, flusher }
+        Self { folder, store, runtime, flusher, sharding: "none" }
     }
 
     async fn table(&self, kind: Kind, flush: FlushPolicy) -> Arc<Table> {
@@ -55,7 +77,7 @@ impl World {
             ],
             storage: StorageId::local(),
             use_user_storage: false,
-            sharding: "none".to_owned(),
+            sharding: self.sharding.to_owned(),
             flush,
         };
         let table = self.store.catalog().create_table(new).await.unwrap();
@@ -217,7 +239,7 @@ async fn rows_and_intervals_flush_by_themselves_and_after_a_restart() {
         world.insert(&table, &user("ben"), 0..12).await;
         let _shutdown = world.runtime.shutdown(ebbtide_runtime::Drain::Checkpoint, Duration::from_secs(10)).await;
         world.store.engine().close();
-        let World { folder, store, runtime, flusher } = world;
+        let World { folder, store, runtime, flusher, .. } = world;
         drop((store, runtime, flusher));
         let (store, _runtime, _flusher) = open(folder.path(), &Options::default()).await;
         moved(&store, &table, 22).await;

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! victim serve …        as `ebbtide serve …`
+//! victim demo …         as `ebbtide demo …`
 //! victim engine FOLDER  commits one row after another into an engine, and prints each that was acknowledged
 //! ```
 
@@ -24,8 +25,8 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     match (arguments.next().as_deref(), arguments.next()) {
         (Some("engine"), Some(folder)) => engine::write_until_killed(folder.as_ref(), env),
-        (Some("serve"), _) => ebbtide_server::cli::main_in(env),
-        _ => refuse("usage: victim serve … | victim engine FOLDER"),
+        (Some("serve" | "demo"), _) => ebbtide_server::cli::main_in(env),
+        _ => refuse("usage: victim serve … | victim demo … | victim engine FOLDER"),
     }
 }
 
