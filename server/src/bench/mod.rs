@@ -5,6 +5,8 @@
 //! | `flush.rs` | a flush end to end, durable | scan and encoding alone, spread over the cores; DuckDB (`duckdb.rs`) |
 //! | `after.rs` | a hot scan after millions of rows were flushed | the same scan on an empty table |
 //! | `jobs.rs` | durable transitions of jobs | synced appends (`floor.rs`) |
+//! | `looking.rs` | looking at jobs among a million (`history.rs`) while a flush runs; pruning them | `SELECT 1` over the same connection |
+//! | `recovery.rs` | interrupted jobs until they can be claimed again | |
 //! | `ingest.rs` | COPY and INSERT over the wire (`wire.rs`) | PostgreSQL (`postgres.rs`) |
 //! | `memory.rs` | growth of resident memory (`rss.rs`) | the configured budget |
 //!
@@ -17,13 +19,16 @@ mod duckdb;
 mod figures; // numbers and tables for people
 mod floor; // what one synced write costs here
 mod flush;
+mod history; // jobs that are over, a great many
 mod ideal; // scan and encoding alone
 mod ingest;
 mod jobs;
 mod load; // rows into the hot tier past SQL
+mod looking;
 mod memory;
 mod place; // where a bench puts its data
 mod postgres;
+mod recovery;
 mod rows; // the rows of all benches
 mod rss; // what the process holds
 mod wire; // rows into a server over the wire
@@ -42,6 +47,10 @@ pub(crate) enum Command {
     Flush(flush::Args),
     /// Durable transitions of jobs beside this machine's synced writes
     Jobs(jobs::Args),
+    /// Looking at jobs among a million while a flush runs, and pruning them, over a client's connection
+    Looking(looking::Args),
+    /// Ten thousand interrupted jobs: how soon after a crash they can be claimed again
+    Recovery(recovery::Args),
     /// Durable rows over the wire, by COPY and by INSERT, beside PostgreSQL
     Ingest(ingest::Args),
     /// Resident memory during flushes and long reads, beside the configured budget
@@ -56,6 +65,8 @@ pub(crate) async fn run(command: Command) -> Outcome {
     match command {
         Command::Flush(args) => flush::run(args).await,
         Command::Jobs(args) => jobs::run(args).await,
+        Command::Looking(args) => looking::run(args).await,
+        Command::Recovery(args) => recovery::run(args).await,
         Command::Ingest(args) => ingest::run(args).await,
         Command::Memory(args) => memory::run(args).await,
     }

@@ -1,6 +1,11 @@
 //! `ebbtide jobs`.
 
 use super::kit::{Place, run};
+use ebbtide_engine::SystemEnv;
+use ebbtide_engine::rocks::Rocks;
+use ebbtide_runtime::{BoxFuture, NewJob, Runtime, SPACES, Step, StepError, View, Workflow};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 const SCHEMA: &str = "CREATE NAMESPACE chat; CREATE USER TABLE chat.notes (t TEXT) FLUSH INTERVAL 86399s; \
      INSERT INTO chat.notes (_user_id, t) VALUES ('ana', 'a'), ('ben', 'b')";
@@ -49,4 +54,37 @@ fn an_upgrade_is_checked_beside_the_running_server() {
     server.sql(SCHEMA);
     let said = check().succeeded();
     assert!(said.contains("no job that is not over"), "{said}");
+}
+
+/// Jobs of a kind that the command does not have, as a newer or older program would leave them.
+#[derive(Serialize, Deserialize)]
+enum FromAnotherVersion {
+    Standing,
+}
+
+#[typetag::serde(name = "from_another_version")]
+impl Workflow for FromAnotherVersion {
+    fn step<'a>(self: Box<Self>, _: &'a mut Step) -> BoxFuture<'a, Result<Box<dyn Workflow>, StepError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn view(&self) -> View<'_> {
+        View::new("from_another_version", "Standing")
+    }
+}
+
+#[tokio::test]
+async fn jobs_of_another_version_stand_in_the_way_of_an_upgrade() {
+    let place = Place::new();
+    let engine = place.data().join("engine");
+    let engine = Rocks::open(&engine, SPACES, &ebbtide_engine::Options::default(), Arc::new(SystemEnv)).unwrap();
+    let runtime = Runtime::builder(engine.clone(), Arc::new(SystemEnv)).start().await.unwrap();
+    let job = *runtime.submit(NewJob::new("other", Box::new(FromAnotherVersion::Standing))).await.unwrap().id();
+
+    // Its owner runs, and the job with it.
+    let said = run(&["jobs", "check-upgrade", "--data-dir", place.data().to_str().unwrap()]).failed();
+    for part in [job.to_string().as_str(), "from_another_version", "Standing", "cannot go on with 1 of 1 jobs"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    runtime.halt().await;
 }

@@ -64,6 +64,15 @@ fn no_kind_was_lost_at_link_time() {
     assert_eq!(names(declared), ["flush", "job_cleanup", "orphan_sweep", "segment_retention", "verify"]);
     assert_eq!(
         names(stored),
-        ["bench", "flush", "flush_tables", "job_cleanup", "orphan_sweep", "segment_retention", "verify"]
+        [
+            "bench",
+            "bench_interrupted",
+            "flush",
+            "flush_tables",
+            "job_cleanup",
+            "orphan_sweep",
+            "segment_retention",
+            "verify"
+        ]
     );
 }
