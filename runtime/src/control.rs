@@ -93,7 +93,7 @@ impl Runtime {
     }
 }
 
-async fn cancel(shared: Arc<Shared>, id: JobId) -> Result<Cancel, Error> {
+pub(crate) async fn cancel(shared: Arc<Shared>, id: JobId) -> Result<Cancel, Error> {
     for _ in 0..TRIES_MAX {
         if let Some(live) = shared.live(&id)
             && ask(&shared, &live).await?

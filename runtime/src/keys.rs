@@ -18,11 +18,13 @@
 //! | | `g` | how often a job that was over was changed or removed |
 //! | | `f` | no new job is made at or below this time |
 //! | `job_nodes` | node id | node |
+//! | `schedule_slots` | | see `schedule/slots.rs` |
 //!
 //! Numbers are big endian, times with their sign bit flipped, so that byte order is their order. Bytes once given out keep
 //! their meaning for ever.
 
 use crate::job::JobId;
+use crate::schedule::SLOTS;
 use crate::status::Status;
 use ebbtide_engine::{Cache, Space};
 
@@ -40,7 +42,7 @@ pub const COUNTERS: Space = Space { name: "job_counters", cache: Cache::Jobs };
 pub const NODES: Space = Space { name: "job_nodes", cache: Cache::Jobs };
 
 /// Every space of this crate; an engine has to be opened with them.
-pub const SPACES: &[Space] = &[JOBS, BODIES, TRANSITIONS, INDEX, COUNTERS, NODES];
+pub const SPACES: &[Space] = &[JOBS, BODIES, TRANSITIONS, INDEX, COUNTERS, NODES, SLOTS];
 
 /// Counts every change of a job that is over, its removal too: whoever plans to remove some expects it to stand.
 pub(crate) const HISTORY_CHANGES: &[u8] = b"g";
@@ -141,7 +143,7 @@ pub(crate) fn history(status: Status) -> Vec<u8> {
 }
 
 /// The length goes first, so that no text can run into the next part of the key.
-fn put_length_prefixed(key: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn put_length_prefixed(key: &mut Vec<u8>, bytes: &[u8]) {
     key.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
     key.extend_from_slice(bytes);
 }

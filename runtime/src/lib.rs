@@ -53,8 +53,8 @@ mod claim; // taking a job by raising its epoch
 mod cpu; // thread CPU time, summed over polls
 mod drive; // step, commit, until done
 mod lease; // heartbeats, and claims whose holder stopped beating
-pub mod metrics; // what is measured, by name
 mod live; // a claim of this process
+pub mod metrics; // what is measured, by name
 mod nearest; // "did you mean"
 mod overrule; // the end of a claim without its step
 mod queue; // when each job is to run next

@@ -2,14 +2,15 @@
 
 use crate::error::Error;
 use crate::floor::{self, Newborn};
-use crate::held::{Effects, Held};
+use crate::held::{Effects, Held, Refused};
 use crate::job::{JobId, Trigger};
-use crate::keys::{self, INDEX, Part};
+use crate::keys::{self, BODIES, INDEX, Part};
 use crate::record;
 use crate::retry::{self, Retry};
 use crate::row::Row;
 use crate::runner::Shared;
 use crate::runtime::Runtime;
+use crate::schedule::with_job;
 use crate::status::Status;
 use crate::wire::{Fields, put_bytes};
 use crate::workflow::Workflow;
@@ -42,7 +43,7 @@ pub struct NewJob {
     /// What is written with it.
     pub writes: Vec<Write>,
     /// When the active key is held: keep this job and start it in the commit that ends the holder. One is kept; a later
-    /// one takes its place. `expect` and `writes` are not kept.
+    /// one takes its place. `expect` must hold and `writes` are written in the commit that keeps it, not when it starts.
     pub follow_up: bool,
 }
 
@@ -109,7 +110,7 @@ impl Runtime {
     }
 }
 
-async fn store(shared: Arc<Shared>, new: NewJob, draft: Draft) -> Result<Submitted, Error> {
+pub(crate) async fn store(shared: Arc<Shared>, new: NewJob, draft: Draft) -> Result<Submitted, Error> {
     let shared = &*shared;
     let choose = || floor::newborn(&*shared.engine.snapshot(), &shared.env);
     let mut newborn = choose()?;
@@ -119,10 +120,15 @@ async fn store(shared: Arc<Shared>, new: NewJob, draft: Draft) -> Result<Submitt
             // Its occurrence has its job already; there is nothing to follow up.
             Some((Key::Idempotency, existing)) => return Ok(Submitted::Existing(existing)),
             Some((Key::Active, existing)) => {
-                if !new.follow_up || leave_follow_up(shared, &existing, &draft).await? {
+                if !new.follow_up {
                     return Ok(Submitted::Existing(existing));
                 }
-                continue;
+                let beside = Beside { expect: new.expect.clone(), writes: new.writes.clone(), ..Beside::default() };
+                match leave_follow_up(shared, &existing, &draft, beside).await? {
+                    Left::Kept | Left::Taken => return Ok(Submitted::Existing(existing)),
+                    Left::Ended => continue,
+                    Left::Refused { index, space } => return Err(Error::Expectation { index, space }),
+                }
             }
         }
         let Newborn { id, due, ref expect, .. } = newborn;
@@ -152,7 +158,7 @@ async fn store(shared: Arc<Shared>, new: NewJob, draft: Draft) -> Result<Submitt
 
 /// A key that at most one job holds.
 #[derive(Clone, Copy)]
-enum Key {
+pub(crate) enum Key {
     /// Until the job ends.
     Active,
     /// As long as the job is stored.
@@ -163,6 +169,13 @@ fn held_keys(row: &Row) -> impl Iterator<Item = (Key, Vec<u8>)> {
     let idempotency = row.idempotency_key.as_deref().map(|text| (Key::Idempotency, keys::idempotency(text)));
     let active = row.unique.as_deref().map(|key| (Key::Active, keys::unique(key)));
     idempotency.into_iter().chain(active)
+}
+
+impl Draft {
+    /// The job that holds one of its keys.
+    pub(crate) fn holder(&self, shared: &Shared) -> Result<Option<(Key, JobId)>, Error> {
+        holder(shared, &self.row)
+    }
 }
 
 /// The job that holds one of the keys.
@@ -178,13 +191,52 @@ fn holder(shared: &Shared, row: &Row) -> Result<Option<(Key, JobId)>, Error> {
     Ok(None)
 }
 
-/// Stores `draft` beside the active job. False when that job ended meanwhile.
-async fn leave_follow_up(shared: &Shared, holder: &JobId, draft: &Draft) -> Result<bool, Error> {
-    let mark = || {
-        let mut effects = Effects { synced: true, ..Effects::default() };
-        record::put_part(holder, Part::FollowUp, draft.encode(), &mut effects.writes);
-        effects
+/// What commits with a follow-up that is kept, and how.
+#[derive(Clone, Default)]
+pub(crate) struct Beside {
+    pub(crate) expect: Vec<Expect>,
+    pub(crate) writes: Vec<Write>,
+    /// Not in place of one that is kept already.
+    pub(crate) keeps_other: bool,
+    /// The holder is to be cancelled: the wish commits with the follow-up, and whoever asked has to see to it.
+    pub(crate) cancels: bool,
+}
+
+/// What became of a follow-up.
+pub(crate) enum Left {
+    /// It is kept, and everything beside it is written.
+    Kept,
+    /// The job it was to follow has ended meanwhile.
+    Ended,
+    /// Another one is kept already.
+    Taken,
+    /// An expectation does not hold.
+    Refused { index: usize, space: &'static str },
+}
+
+/// Stores `draft` beside the active job.
+pub(crate) async fn leave_follow_up(
+    shared: &Shared,
+    holder: &JobId,
+    draft: &Draft,
+    beside: Beside,
+) -> Result<Left, Error> {
+    let mark = |row: &Row| -> Result<Effects, Error> {
+        let Beside { expect, mut writes, .. } = beside.clone();
+        let mut draft = draft.clone();
+        if row.follow_up && draft.slot.is_none() {
+            // The slot of the one that is replaced has its run in this one.
+            let kept = shared.engine.snapshot().get(BODIES, &keys::part(holder, Part::FollowUp))?;
+            draft.slot = kept.and_then(|bytes| Draft::decode(&bytes).ok()).and_then(|kept| kept.slot);
+        }
+        record::put_part(holder, Part::FollowUp, draft.encode(), &mut writes);
+        Ok(Effects { expect, writes, synced: true, ..Effects::default() })
     };
+    let wish = |row: &mut Row| {
+        row.follow_up = true;
+        row.cancel_requested |= beside.cancels;
+    };
+    let taken = |row: &Row| beside.keeps_other && row.follow_up;
     for _ in 0..TRIES_MAX {
         let live = shared.live(holder);
         let claimed = match &live {
@@ -192,18 +244,23 @@ async fn leave_follow_up(shared: &Shared, holder: &JobId, draft: &Draft) -> Resu
             None => None,
         };
         let committed = match claimed {
+            Some((epoch, held)) if held.is_claimed_by(epoch) && taken(&held.row) => return Ok(Left::Taken),
             Some((epoch, mut held)) if held.is_claimed_by(epoch) => {
-                held.commit(shared, holder, mark(), |row| row.follow_up = true).await
+                let effects = mark(&held.row)?;
+                held.commit(shared, holder, effects, wish).await
             }
             _ => match Held::read(&*shared.engine.snapshot(), holder)? {
+                Some(held) if !held.row.status.is_terminal() && taken(&held.row) => return Ok(Left::Taken),
                 Some(mut held) if !held.row.status.is_terminal() => {
-                    held.commit(shared, holder, mark(), |row| row.follow_up = true).await
+                    let effects = mark(&held.row)?;
+                    held.commit(shared, holder, effects, wish).await
                 }
-                _ => return Ok(false),
+                _ => return Ok(Left::Ended),
             },
         };
         match committed {
-            Ok(()) => return Ok(true),
+            Ok(()) => return Ok(Left::Kept),
+            Err(Refused::Effect { index, space }) => return Ok(Left::Refused { index, space }),
             Err(refused) => refused.or_again()?,
         }
     }
@@ -216,10 +273,12 @@ pub(crate) struct Draft {
     row: Row,
     body: Vec<u8>,
     parameters: Option<Vec<u8>>,
+    /// Key and template of the slot that the job is started for, and that is to name it.
+    slot: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Draft {
-    fn of(new: &NewJob, attempts_max: u32) -> Result<Self, Error> {
+    pub(crate) fn of(new: &NewJob, attempts_max: u32) -> Result<Self, Error> {
         let view = new.body.view();
         let json = |what: &str, result: Result<Vec<u8>, serde_json::Error>| {
             result.map_err(|error| Error::Invalid {
@@ -250,10 +309,15 @@ impl Draft {
             has_parameters: parameters.is_some(),
             ..Row::blank()
         };
-        Ok(Self { row, body, parameters })
+        Ok(Self { row, body, parameters, slot: None })
     }
 
-    fn absent_keys(&self) -> impl Iterator<Item = Expect> {
+    /// The same job, which is to be named by a slot.
+    pub(crate) fn for_slot(self, slot: (Vec<u8>, Vec<u8>)) -> Self {
+        Self { slot: Some(slot), ..self }
+    }
+
+    pub(crate) fn absent_keys(&self) -> impl Iterator<Item = Expect> {
         held_keys(&self.row).map(|(_, key)| Expect::absent(INDEX, key))
     }
 
@@ -272,6 +336,9 @@ impl Draft {
         if let Some(parameters) = self.parameters {
             record::put_part(id, Part::Parameters, parameters, writes);
         }
+        if let Some((key, template)) = self.slot {
+            writes.push(with_job(key, template, id));
+        }
         record::change(id, None, &mut row, *at, writes);
     }
 
@@ -285,20 +352,32 @@ impl Draft {
         if let Some(parameters) = &self.parameters {
             put_bytes(&mut out, 3, parameters);
         }
+        if let Some((key, template)) = &self.slot {
+            put_bytes(&mut out, 4, key);
+            put_bytes(&mut out, 5, template);
+        }
         out
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, String> {
         let (mut row, mut body, mut parameters) = (None, None, None);
+        let (mut slot_key, mut slot_template) = (None, None);
         let mut fields = Fields::new(bytes);
         while let Some((field, value)) = fields.next()? {
             match field {
                 1 => row = Some(Row::decode(&value.bytes()?)?),
                 2 => body = Some(value.bytes()?),
                 3 => parameters = Some(value.bytes()?),
+                4 => slot_key = Some(value.bytes()?),
+                5 => slot_template = Some(value.bytes()?),
                 _ => {}
             }
         }
-        Ok(Self { row: row.ok_or("it has no row")?, body: body.ok_or("it has no body")?, parameters })
+        Ok(Self {
+            row: row.ok_or("it has no row")?,
+            body: body.ok_or("it has no body")?,
+            parameters,
+            slot: slot_key.zip(slot_template),
+        })
     }
 }
