@@ -12,7 +12,7 @@ use crate::submit::NewJob;
 use crate::{SPACES, query};
 use ebbtide_engine::env::{Env as _, SharedEnv};
 use ebbtide_engine::rocks::Rocks;
-use ebbtide_engine::{BoxFuture, CommitError, Options as EngineOptions, SharedEngine, Space};
+use ebbtide_engine::{BoxFuture, Commit, CommitError, Options as EngineOptions, SharedEngine, Space};
 use std::collections::VecDeque;
 use std::fmt;
 use std::path::Path;
@@ -297,6 +297,10 @@ impl World {
             in_time("the tasks of a dead runtime end", ended).await;
         }
         self.mortal.bury();
+        // A commit that was on its way when the program died has happened, or not, before the next one looks.
+        in_time("the last commits end", self.database.commit(Commit::default()))
+            .await
+            .expect("the engine can be written");
         self.crashes += 1;
         self.mortal = Mortal::new(Arc::clone(&self.database));
         self.engine = Arc::clone(&self.mortal) as SharedEngine;
