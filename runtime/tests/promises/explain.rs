@@ -49,7 +49,6 @@ async fn a_job_without_a_slot_names_those_that_have_them() {
         "it holds its active key; a follow-up waits for its end and starts then"
     );
     runtime.pause(&running).await.unwrap();
-    world.stage.release();
     in_time(runtime.idle()).await;
     assert_eq!(line(&runtime, &running, "waiting"), "it is held back by an operator");
     assert_eq!(

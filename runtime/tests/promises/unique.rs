@@ -84,14 +84,16 @@ async fn what_is_submitted_with_a_job_is_written_with_it_or_not_at_all() {
 async fn a_caller_that_goes_away_leaves_no_job_lying() {
     let world = World::new();
     let runtime = world.start().await;
+    let mut dropped = 0;
     for _ in 0..20 {
         let submitting = runtime.submit(job([mark("ran")]).unique(*b"k"));
-        // Polled once, and dropped: the commit is under way and happens.
-        assert!(submitting.now_or_never().is_none());
+        // Polled once, and dropped: the commit is under way and happens. On a busy machine it may be over by then.
+        dropped += usize::from(submitting.now_or_never().is_none());
         // Were the job stored and not queued, it would hold the key for ever and never end.
         let next = runtime.submit(job([mark("ran")]).unique(*b"k")).await.unwrap();
         wait(&runtime, next.id()).await;
     }
+    assert!(dropped > 0, "every submission was over before its caller went away");
     in_time(runtime.idle()).await;
     assert!(runtime.jobs(Filter::statuses(Status::ACTIVE), 1).unwrap().is_empty());
 }
