@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 const OTHERS: Space = Space { name: "others", cache: Cache::Shared };
 const DAY: i64 = 86_400_000_000;
-const DAY_OLD: Duration = Duration::from_secs(86_400);
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
 #[tokio::main(worker_threads = 2)]
 async fn main() {
@@ -43,27 +43,61 @@ async fn main() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     alone.report("nobody prunes").await;
 
-    let most = Retention { completed: Some(DAY_OLD), cancelled: Some(DAY_OLD), ..Retention::default() };
-    for (name, retention) in [("failed ones stay", most), ("the failed ones", Retention::all(DAY_OLD))] {
+    let most = Retention { completed: Some(WEEK), cancelled: Some(WEEK), ..Retention::default() };
+    // One batch is pruned, which raises the floor.
+    let first = prune::plan(&engine.snapshot(), &most, SystemEnv.now(), None, prune::JOBS_MAX).unwrap();
+    let commit = Commit { expect: first.expect, writes: first.writes, sync: Sync::Unsynced };
+    engine.commit(commit).await.unwrap();
+    for again in ["cold", "warm"] {
+        let (begun, cpu) = (Instant::now(), cpu());
+        let (jobs, writes) = dry_run(&engine, &most);
+        say_rate(&format!("planned and not committed, {again}: {writes} writes"), jobs, begun, cpu);
+    }
+    for (name, retention) in
+        [("a week and the failed ones stay", most), ("a day stays", Retention::all(Duration::from_secs(86_400)))]
+    {
         let others = Others::start(&engine);
-        let begun = Instant::now();
+        let (begun, cpu) = (Instant::now(), cpu());
         let job = NewJob::new("bench", Box::new(Cleanup::new(&retention)));
         let id = *runtime.submit(job).await.unwrap().id();
         let job = runtime.wait(&id).await.unwrap();
-        let took = begun.elapsed();
         assert_eq!(job.status, Status::Completed, "{:?}", job.error);
-        let rate = job.rows_done as f64 / took.as_secs_f64();
-        println!(
-            "pruned, {name}: {} jobs in {} commits, {:.2} s: {rate:.0} jobs/s",
-            job.rows_done,
-            job.users_done,
-            took.as_secs_f64()
-        );
+        say_rate(&format!("pruned, {name}: {} commits", job.users_done), job.rows_done, begun, cpu);
         others.report("meanwhile").await;
+        println!("listings after it");
+        listings(&engine, &sample);
     }
-    listings(&engine, &sample);
     let left: u64 = query::counts(&*engine.snapshot()).unwrap().into_iter().map(|(_, count)| count).sum();
     println!("{left} jobs left");
+}
+
+/// Plans everything from one snapshot. The plans are not committed, so the floor is not raised by them.
+fn dry_run(engine: &SharedEngine, retention: &Retention) -> (u64, usize) {
+    let (snapshot, now) = (engine.snapshot(), SystemEnv.now());
+    let (mut jobs, mut writes, mut after) = (0, 0, None::<Place>);
+    loop {
+        let batch = prune::plan(&snapshot, retention, now, after.as_ref(), prune::JOBS_MAX).unwrap();
+        (jobs, writes, after) = (jobs + batch.jobs, writes + batch.writes.len(), batch.next);
+        if after.is_none() {
+            return (jobs, writes);
+        }
+    }
+}
+
+fn say_rate(what: &str, jobs: u64, begun: Instant, cpu_begun: Duration) {
+    let took = begun.elapsed().as_secs_f64();
+    let cpu = (cpu() - cpu_begun).as_secs_f64();
+    let each = cpu / jobs as f64 * 1e6;
+    println!(
+        "{what}: {jobs} jobs in {took:.2} s, {:.0} jobs/s; {cpu:.2} s of CPU, {each:.1} µs a job",
+        jobs as f64 / took
+    );
+}
+
+/// CPU time of this process.
+fn cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 fn setting(name: &str, usual: u64) -> u64 {

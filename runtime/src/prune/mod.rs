@@ -24,10 +24,16 @@ use walk::{ORDER, Old, Walk};
 pub const JOBS_MAX: usize = 8192;
 
 /// Writes of one batch, checked after each chunk of jobs: where no ranges can be removed, a job takes a dozen.
-const WRITES_MAX: usize = 16_384;
+const WRITES_MAX: usize = 8192;
 
-/// Jobs that are planned at once.
-const CHUNK_JOBS: usize = 1024;
+/// Jobs that are planned at once, before the writes are counted again.
+const CHUNK_JOBS: u64 = 1024;
+
+/// The same after a chunk that mostly went in ranges: the larger the chunk, the fewer and longer they are.
+const CHUNK_JOBS_MAX: u64 = 4096;
+
+/// Writes for a job up to which a chunk counts as one that mostly went in ranges.
+const RANGED_WRITES_MAX: u64 = 4;
 
 /// How far below the present the floor stays.
 const FLOOR_AGE_MIN: Duration = Duration::from_secs(60);
@@ -127,16 +133,18 @@ pub fn plan(
         ..Batch::default()
     };
     let jobs_max = u64::try_from(jobs_max.max(1)).unwrap_or(u64::MAX);
-    let mut above_floor = false;
+    let (mut above_floor, mut chunk) = (false, CHUNK_JOBS);
     while batch.jobs < jobs_max && batch.writes.len() < WRITES_MAX {
-        let chunk = usize::try_from(jobs_max - batch.jobs).unwrap_or(CHUNK_JOBS).min(CHUNK_JOBS);
-        let jobs = walk.take(chunk)?;
+        let jobs = walk.take(usize::try_from(chunk.min(jobs_max - batch.jobs)).unwrap_or(usize::MAX))?;
         let (Some(first), Some(last)) = (jobs.first(), jobs.last()) else { break };
         batch.oldest = batch.oldest.or(Some(first.ended_at));
         batch.next = Some(Place { status: walk.status, ended_at: last.ended_at, job_id: last.id });
         batch.jobs += jobs.len() as u64;
         above_floor |= jobs.iter().any(|job| floor.is_none_or(|floor| is_above(job, floor)));
+        let writes = batch.writes.len();
         removal::remove(snapshot, floor, walk.status, &jobs, &mut batch.writes)?;
+        let ranged = (batch.writes.len() - writes) as u64 <= jobs.len() as u64 * RANGED_WRITES_MAX;
+        chunk = if ranged { CHUNK_JOBS_MAX } else { CHUNK_JOBS };
     }
     // Ranges reach no further than the floor was when this was read, so it is raised for the batches to come.
     let raised = floor_for(retention, now);

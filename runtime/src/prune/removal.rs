@@ -57,7 +57,9 @@ fn records(
     by_id.sort_unstable_by_key(|job| job.id);
     let ids: Vec<JobId> = by_id.iter().map(|job| job.id).collect();
     let below = floor.map_or(0, |floor| ids.partition_point(|id| *id <= floor::last_id(floor)));
-    let found = stored_stretches(snapshot, JOBS, &ids[..below], keys::job, JobId::from_slice)?;
+    let found = stored_stretches(snapshot, JOBS, &ids[..below], JobId::from_slice, |first, last| {
+        vec![KeyRange::new(first.as_bytes(), KeyRange::prefix(last.as_bytes()).to)]
+    })?;
     refused(snapshot, &ids, writes)?;
     split(by_id.len(), &found, |stretch, together| {
         let jobs = &by_id[stretch];
@@ -106,8 +108,7 @@ fn record(job: &Old, writes: &mut Vec<Write>) {
     }
 }
 
-/// The keys by which jobs are listed, which all end in the time a job was made and its id. Where one of these indexes has no
-/// other job in between, none of them has.
+/// The keys by which jobs are listed, which all end in the time a job was made and its id.
 fn listings(
     snapshot: &Arc<dyn Snapshot>,
     floor: Option<i64>,
@@ -115,58 +116,96 @@ fn listings(
     jobs: &[Old],
     writes: &mut Vec<Write>,
 ) -> Result<(), Error> {
-    let mut by_time: Vec<&Old> = jobs.iter().collect();
-    by_time.sort_unstable_by_key(|job| (job.history.created_at, job.id));
-    let places: Vec<(i64, JobId)> = by_time.iter().map(|job| (job.history.created_at, job.id)).collect();
-    let below = floor.map_or(0, |floor| places.partition_point(|(at, _)| *at <= floor));
-    let key = |(at, id): &(i64, JobId)| keys::indexed(keys::by_time(), *at, id);
-    let found = stored_stretches(snapshot, INDEX, &places[..below], key, keys::indexed_parts)?;
-    split(by_time.len(), &found, |stretch, together| {
-        let jobs = &by_time[stretch];
-        let mut groups: BTreeMap<Vec<u8>, Vec<&Old>> = BTreeMap::new();
-        groups.insert(keys::by_time(), jobs.to_vec());
-        groups.insert(keys::by_status(status), jobs.to_vec());
-        for job in jobs {
-            groups.entry(keys::by_workflow(&job.history.workflow)).or_default().push(job);
-            if let Some((first, second)) = &job.history.scope {
-                groups.entry(keys::by_scope(first, second)).or_default().push(job);
-            }
+    let mut by_time: Vec<(Place, &Old)> = jobs.iter().map(|job| ((job.history.created_at, job.id), job)).collect();
+    by_time.sort_unstable_by_key(|(place, _)| *place);
+    let all: Vec<Place> = by_time.iter().map(|(place, _)| *place).collect();
+    // Keys of these indexes stay as they are as long as their job is stored.
+    let mut groups: BTreeMap<Vec<u8>, Vec<Place>> = BTreeMap::new();
+    for (place, job) in by_time {
+        groups.entry(keys::by_workflow(&job.history.workflow)).or_default().push(place);
+        if let Some((first, second)) = &job.history.scope {
+            groups.entry(keys::by_scope(first, second)).or_default().push(place);
         }
-        for (prefix, jobs) in groups {
-            let key = |job: &Old| keys::indexed(prefix.clone(), job.history.created_at, &job.id);
-            match jobs.as_slice() {
-                [first, .., last] if together && jobs.len() >= RANGE_KEYS_MIN => {
-                    let range = KeyRange::new(key(first), KeyRange::prefix(&key(last)).to);
-                    writes.push(Write::delete_range(INDEX, range));
-                }
-                _ => writes.extend(jobs.into_iter().map(|job| Write::delete(INDEX, key(job)))),
-            }
+    }
+    for (prefix, places) in groups {
+        listing(snapshot, floor, &prefix, &places, &[], writes)?;
+    }
+    listing(snapshot, floor, &keys::by_time(), &all, &[], writes)?;
+    // A job that is not over may end meanwhile, and so come to lie among those of this status.
+    let unfinished = Status::ACTIVE.map(keys::by_status);
+    listing(snapshot, floor, &keys::by_status(status), &all, &unfinished, writes)
+}
+
+/// Time a job was made, and its id.
+type Place = (i64, JobId);
+
+/// Removes `places` (sorted) from the index of this prefix. Keys at the same places of the indexes `also` break a stretch too.
+fn listing(
+    snapshot: &Arc<dyn Snapshot>,
+    floor: Option<i64>,
+    prefix: &[u8],
+    places: &[Place],
+    also: &[Vec<u8>],
+    writes: &mut Vec<Write>,
+) -> Result<(), Error> {
+    let key = |(at, id): &Place| keys::indexed(prefix.to_vec(), *at, id);
+    let below = &places[..floor.map_or(0, |floor| places.partition_point(|(at, _)| *at <= floor))];
+    let prefixes = [&[prefix.to_vec()], also].concat();
+    let found = stored_stretches(snapshot, INDEX, below, keys::indexed_parts, |first, last| {
+        let range = |prefix: &Vec<u8>| {
+            let [from, to] = [first, last].map(|(at, id)| keys::indexed(prefix.clone(), *at, id));
+            KeyRange::new(from, KeyRange::prefix(&to).to)
+        };
+        prefixes.iter().map(range).collect()
+    })?;
+    split(places.len(), &found, |stretch, together| match &places[stretch] {
+        [first, .., last] if together => {
+            let range = KeyRange::new(key(first), KeyRange::prefix(&key(last)).to);
+            writes.push(Write::delete_range(INDEX, range));
         }
+        places => writes.extend(places.iter().map(|place| Write::delete(INDEX, key(place)))),
     });
     Ok(())
 }
 
-/// The stretches of `wanted` among the keys that are stored.
-fn stored_stretches<K: Ord>(
+/// The stretches of `wanted` (sorted) among the keys that are stored in the ranges which `ranges` gives for its first and
+/// last one.
+fn stored_stretches<K: Ord + Copy>(
     snapshot: &Arc<dyn Snapshot>,
     space: Space,
     wanted: &[K],
-    key: impl Fn(&K) -> Vec<u8>,
     read: impl Fn(&[u8]) -> Option<K>,
+    ranges: impl FnOnce(&K, &K) -> Vec<KeyRange>,
 ) -> Result<Vec<Range<usize>>, Error> {
     let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else { return Ok(Vec::new()) };
     if wanted.len() < RANGE_KEYS_MIN {
         return Ok(Vec::new());
     }
-    let range = KeyRange::new(key(first), KeyRange::prefix(&key(last)).to);
-    let mut cursor: Box<dyn Cursor> = Arc::clone(snapshot).scan(space, range, Order::Ascending)?;
-    stretches(wanted, STRANGERS_PER_JOB_MAX * wanted.len(), || {
+    let next = |cursor: &mut Box<dyn Cursor>| -> Result<Option<K>, Error> {
         while let Some((key, _)) = cursor.next()? {
             if let Some(found) = read(key) {
                 return Ok(Some(found));
             }
         }
         Ok(None)
+    };
+    let mut heads = Vec::new();
+    for range in ranges(first, last) {
+        let mut cursor = Arc::clone(snapshot).scan(space, range, Order::Ascending)?;
+        if let Some(head) = next(&mut cursor)? {
+            heads.push((head, cursor));
+        }
+    }
+    stretches(wanted, STRANGERS_PER_JOB_MAX * wanted.len(), || {
+        let first = heads.iter().enumerate().min_by_key(|(_, (head, _))| *head).map(|(place, _)| place);
+        let Some(place) = first else { return Ok(None) };
+        let (head, cursor) = &mut heads[place];
+        let found = *head;
+        match next(cursor)? {
+            Some(following) => *head = following,
+            None => drop(heads.swap_remove(place)),
+        }
+        Ok(Some(found))
     })
 }
 
