@@ -23,6 +23,8 @@ mod workflow; // [[workflow]]
 
 pub use error::{Error, Place, Problem};
 pub use list::Listed;
-pub use settings::{Copy, Drain, Engine, Flush, Jobs, Query, Server, Settings, Shutdown, Storage, Transaction};
+pub use settings::{
+    Copy, Drain, Engine, Flush, Jobs, Metrics, Query, Server, Settings, Shutdown, Storage, Tracing, Transaction,
+};
 pub use unit::{parse_bytes, parse_duration, show_bytes, show_duration};
 pub use workflow::{Missed, Overlap, Retry, Trigger, Workflow};

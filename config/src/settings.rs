@@ -202,6 +202,27 @@ settings! {
         chunk_bytes_max: usize = bytes(MIB as usize).within(4 * KIB as usize, GIB as usize),
     }
 
+    /// Numbers about the server, for Prometheus to fetch.
+    metrics: Metrics {
+        /// Address and port at which they are served, under the path /metrics. Port 0 takes a free one and logs it. There are
+        /// no passwords, so anything but a loopback address is refused unless beyond_loopback says otherwise.
+        /// Unset: they are not kept.
+        listen: Option<SocketAddr> = unset(address(SocketAddr::from((Ipv4Addr::LOCALHOST, 9442)))).example("\"127.0.0.1:9442\""),
+        /// Other machines may fetch the numbers, which tell names of tables.
+        beyond_loopback: bool = switch(false),
+        /// Tables that have numbers of their own; those of further ones are left out.
+        tables_max: usize = count(100).within(0, 100_000),
+    }
+
+    /// Spans of jobs and of the states they go through, for a collector of OpenTelemetry.
+    tracing: Tracing {
+        /// Where they are sent, with OTLP over HTTP. An address without a path gets /v1/traces. No TLS: take a collector on this
+        /// machine or in a network you trust. Unset: none are made.
+        otlp_endpoint: Option<String> = unset(text("")).example("\"http://127.0.0.1:4318\""),
+        /// Spans that wait to be sent; further ones are dropped.
+        spans_queued_max: usize = count(2048).within(1, 1_000_000),
+    }
+
     /// Stopping the server.
     shutdown: Shutdown {
         /// How long running jobs have to reach a checkpoint; what has not is resumed at the next start.

@@ -54,6 +54,8 @@ mod range;
 mod space;
 
 pub mod env; // clock, ids and chance, held in one place
+pub mod metrics; // what is measured, by name
+
 pub mod keys; // how numbers and text become ordered bytes
 
 pub mod rocks; // the engine on RocksDB

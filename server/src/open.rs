@@ -9,6 +9,7 @@ use ebbtide_config::Settings;
 use ebbtide_engine::env::{SharedEnv, SystemEnv};
 use ebbtide_sql::Database;
 
+use crate::observe::numbers::{self, Kept, Served};
 use crate::wire::{self, Server};
 
 /// How much of the time for stopping the sessions get; jobs get the rest.
@@ -31,12 +32,16 @@ pub enum Error {
     /// It opened, and nobody could connect.
     #[error(transparent)]
     Wire(#[from] wire::Error),
+    /// Its numbers cannot be served.
+    #[error(transparent)]
+    Numbers(#[from] numbers::Error),
 }
 
 /// A database that is being served.
 pub struct Running {
     server: Server,
     database: Database,
+    numbers: Option<Served>,
 }
 
 impl Running {
@@ -55,18 +60,19 @@ impl Running {
     pub async fn start_in(settings: &Settings, env: SharedEnv) -> Result<Self, Error> {
         // Before anything is made on disk.
         wire::check_loopback(settings.server.listen)?;
+        let kept = Kept::start(&settings.metrics)?;
         let data_dir = &settings.storage.data_dir;
         std::fs::create_dir_all(data_dir).map_err(|source| Error::DataDir { data_dir: data_dir.clone(), source })?;
-        let database = Database::open(settings, env).await?;
+        let database = Database::open(settings, env.clone()).await?;
         let options = wire::Options {
             connections_max: settings.server.connections_max,
             message_bytes_max: settings.server.message_bytes_max,
         };
-        match Server::start(settings.server.listen, database.clone(), options).await {
-            Ok(server) => Ok(Self { server, database }),
+        match listen(settings, &database, options, kept, env).await {
+            Ok((server, numbers)) => Ok(Self { server, database, numbers }),
             Err(error) => {
                 database.close(Duration::ZERO).await;
-                Err(error.into())
+                Err(error)
             }
         }
     }
@@ -90,6 +96,24 @@ impl Running {
         if tokio::time::timeout(timeout.min(SESSIONS_TIMEOUT), self.server.stop()).await.is_err() {
             tracing::warn!("a session did not end in time");
         }
+        if let Some(numbers) = self.numbers {
+            numbers.stop().await;
+        }
         self.database.close(deadline.saturating_duration_since(Instant::now())).await;
     }
+}
+
+/// Where clients connect, and where numbers are asked for.
+async fn listen(
+    settings: &Settings,
+    database: &Database,
+    options: wire::Options,
+    kept: Option<Kept>,
+    env: SharedEnv,
+) -> Result<(Server, Option<Served>), Error> {
+    let numbers = match kept {
+        Some(kept) => Some(kept.serve(database.clone(), env).await?),
+        None => None,
+    };
+    Ok((Server::start(settings.server.listen, database.clone(), options).await?, numbers))
 }

@@ -6,10 +6,12 @@ use super::queue::Queue;
 use super::request::{Answer, Request};
 use crate::CommitError;
 use crate::env::SharedEnv;
+use crate::metrics;
 use rocksdb::WriteOptions;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
+use std::time::Instant;
 
 /// What callers and the committer share.
 pub(super) struct Shared {
@@ -199,6 +201,7 @@ impl<'a> Committer<'a> {
 
     fn write(&mut self, batch: rocksdb::WriteBatch, sync: bool) -> Result<(), rocksdb::Error> {
         let db = self.shared.database.db();
+        let begun = Instant::now();
         if !batch.is_empty() {
             db.write_opt(batch, if sync { &self.synced } else { &self.unsynced })?;
             self.behind = !sync;
@@ -208,6 +211,7 @@ impl<'a> Committer<'a> {
             self.behind = false;
         }
         if sync {
+            metrics::synced(begun.elapsed());
             self.shared.env.reached("engine.commit.synced");
         }
         Ok(())

@@ -19,7 +19,8 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use ebbtide_engine::env::{SharedEnv, SystemEnv};
-use tracing_subscriber::EnvFilter;
+
+use crate::observe::log;
 
 /// What a subcommand ends with: its exit code, or an error for standard error and exit code 1.
 type Outcome = Result<ExitCode, Box<dyn std::error::Error + Send + Sync>>;
@@ -66,10 +67,10 @@ pub fn main() -> ExitCode {
 #[must_use]
 pub fn main_in(env: SharedEnv) -> ExitCode {
     let cli = Cli::parse();
-    log_to_stderr(match cli.command {
-        Command::Serve(_) => "info",
-        _ => "warn",
-    });
+    // A server starts its log when it knows its settings.
+    if !matches!(cli.command, Command::Serve(_)) {
+        log::start("warn", None);
+    }
     let outcome = match cli.command {
         Command::Serve(args) => block_on(serve::run(args, env)),
         Command::Sql(args) => block_on(sql::run(args)),
@@ -97,20 +98,6 @@ fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
     // What still runs by now was given up; a thread of it could keep the process from ending.
     runtime.shutdown_background();
     outcome
-}
-
-/// Logs go to standard error, so that standard output stays for answers. `EBBTIDE_LOG=debug` shows more.
-fn log_to_stderr(default: &str) {
-    let filter = ["EBBTIDE_LOG", "RUST_LOG"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok())
-        .and_then(|directives| EnvFilter::try_new(directives).ok())
-        .unwrap_or_else(|| EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .init();
 }
 
 #[cfg(test)]

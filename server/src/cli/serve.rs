@@ -12,6 +12,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Outcome;
 use super::config::Source;
+use crate::observe::log;
+use crate::observe::spans::Spans;
 use crate::open::Running;
 
 /// Options of `ebbtide serve`; each one goes before the file and the environment.
@@ -31,8 +33,19 @@ pub(super) async fn run(args: Args, env: SharedEnv) -> Outcome {
     // From the first moment on: a signal while jobs are being taken up is not to be missed.
     let mut signals = Signals::new()?;
     let settings = args.load()?;
+    let spans = Spans::start(&settings.tracing)?;
+    log::start("info", spans.as_ref());
+    let outcome = serve(args, env, &settings, &mut signals).await;
+    if let Some(spans) = spans {
+        spans.stop().await;
+    }
+    outcome
+}
+
+/// The server itself, with its log going.
+async fn serve(args: Args, env: SharedEnv, settings: &Settings, signals: &mut Signals) -> Outcome {
     let running = tokio::select! {
-        running = Running::start_in(&settings, env) => running?,
+        running = Running::start_in(settings, env) => running?,
         code = signals.next() => return Ok(code),
     };
     let database = running.database();

@@ -4,5 +4,6 @@
 
 mod jobs; // ebbtide jobs
 mod kit; // a server and commands in processes of their own
+mod observed; // numbers and spans
 mod reload; // SIGHUP
 mod workflows; // ebbtide workflows

@@ -76,3 +76,22 @@ fn no_kind_was_lost_at_link_time() {
         ]
     );
 }
+
+#[test]
+fn a_server_lists_and_runs_what_is_declared() {
+    let place = Place::new();
+    let disabled =
+        "[[workflow]]\nname = \"orphans\"\nkind = \"orphan_sweep\"\ntrigger = { interval = \"6h\" }\nenabled = false\n";
+    let server = place.serve(&place.settings(&format!("{NIGHTLY}{disabled}")));
+    let listed = server.run(&["workflows", "list"]).succeeded();
+    let line = |name: &str| listed.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    assert!(line("nightly cleanup").contains("Europe/Berlin | t "), "{listed}");
+    assert!(line("orphans").contains("not enabled") || line("orphans").contains("| f "), "{listed}");
+
+    let ran = server.run(&["workflows", "run", "nightly cleanup", "--wait"]).succeeded();
+    assert!(ran.contains("completed in state Done"), "{ran}");
+    let ran = server.run(&["workflows", "run", "orphans", "--wait"]).succeeded();
+    assert!(ran.contains("completed in state Done"), "also one that is not enabled: {ran}");
+    let unknown = server.run(&["workflows", "run", "orphan"]).failed();
+    assert!(unknown.contains("did you mean 'orphans'?"), "{unknown}");
+}

@@ -15,6 +15,7 @@ mod deleting; // hot rows at or below the watermarks go
 mod done; // what came of it
 mod encode; // one user's rows into one segment, or several parts
 mod handover; // what commits together when a user has moved, and in which order
+pub mod metrics; // what is measured, by name
 pub mod options; // bounds of a flush, shared by all that run at once
 mod parameters; // what a config file says
 mod pipeline; // scan, encode and upload of several users at once
@@ -29,7 +30,7 @@ mod writing; // users move to the cold tier, a few at a time
 pub use options::{Options, Resources};
 pub use parameters::FlushRows;
 pub use tables::FlushTables;
-pub use trigger::{Error, Flusher, next_interval};
+pub use trigger::{Error, Flusher, LastCut, last_cut, next_interval};
 
 use ebbtide_runtime::{Progress, Step, StepError, View, Workflow};
 use ebbtide_store::{Table, TableId};

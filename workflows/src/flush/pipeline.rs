@@ -8,7 +8,7 @@
 //!
 //! A dropped pipeline stops everywhere at its next look: encoders look every batch, uploads when they start.
 
-use super::{Cut, Resources, encode::Encoder, upload, upload::StorageHealth};
+use super::{Cut, Resources, Totals, encode::Encoder, metrics::Counted, upload, upload::StorageHealth};
 use ebbtide_engine::{SharedEngine, SharedEnv};
 use ebbtide_runtime::{ProgressHandle, Signal, Step, StepError};
 use ebbtide_store::cold::{self, segment};
@@ -107,6 +107,8 @@ pub(super) struct Pipeline {
     events: mpsc::Receiver<Event>,
     ended: bool,
     last_failure: Option<String>,
+    /// What of the job's totals the process has counted.
+    pub(super) counted: Counted,
     _stop: DropGuard,
 }
 
@@ -133,6 +135,7 @@ impl Pipeline {
         resources: Arc<Resources>,
         table: Arc<Table>,
         cut: &Cut,
+        totals: &Totals,
         cx: &Step,
     ) -> Result<Self, StepError> {
         let options = resources.options();
@@ -171,7 +174,8 @@ impl Pipeline {
             let (shared, layout, queued) = (shared.clone(), layout.clone(), queued.clone());
             tokio::task::spawn_blocking(move || encode_users(&shared, layout, &queued));
         }
-        Ok(Self { events: finished, ended: false, last_failure: None, _stop: dropped.drop_guard() })
+        let counted = Counted::from(totals);
+        Ok(Self { events: finished, ended: false, last_failure: None, counted, _stop: dropped.drop_guard() })
     }
 
     /// Waits until something is finished, then takes all that is, up to `users_max` parts.

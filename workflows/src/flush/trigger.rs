@@ -338,6 +338,27 @@ pub fn next_interval(
     Ok(Some(next_tick(last, interval, now)))
 }
 
+/// When a table was last cut for a flush that has handed over, and what of it stayed hot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastCut {
+    /// Microseconds since the Unix epoch.
+    pub taken_at: i64,
+    /// Rows of the cut that stayed hot, because the writes of their users failed.
+    pub stuck_rows: u64,
+}
+
+/// The last cut of a table; none before its first flush.
+///
+/// # Errors
+/// The engine's.
+pub fn last_cut(
+    snapshot: &dyn ebbtide_engine::Snapshot,
+    table: TableId,
+) -> Result<Option<LastCut>, ebbtide_engine::Error> {
+    let flushed = Flushed::read(snapshot, table)?;
+    Ok(flushed.map(|Flushed { taken_at, stuck_rows, .. }| LastCut { taken_at, stuck_rows }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -47,11 +47,13 @@ impl Writing {
         if cx.keep::<Pipeline>().is_none() {
             // It comes to every user again, so they are counted again; rows, files and bytes are those handed over.
             (self.totals.users_done, self.totals.users_failed, self.retry_at) = (0, 0, None);
-            let pipeline = Pipeline::start(store, resources.clone(), table, &self.cut, cx)?;
+            let pipeline = Pipeline::start(store, resources.clone(), table, &self.cut, &self.totals, cx)?;
             *cx.keep::<Pipeline>() = Some(pipeline);
         }
         let signal = cx.signal();
         let pipeline = cx.keep::<Pipeline>().as_mut().expect("started just above");
+        // This step's state was read from a commit, or is the one that was just committed.
+        pipeline.counted.committed(&self.totals);
         let finished = tokio::select! {
             finished = pipeline.finished(resources.options().users_per_commit_max) => finished?,
             stop = signal.stopped() => return Err(stop.into()),
