@@ -259,7 +259,7 @@ impl Database {
         let deadline = Instant::now() + timeout;
         let inner = &self.0;
         // Who starts jobs goes first, then the jobs, then what they write to.
-        inner.scheduler.stop().await;
+        inner.scheduler.stop();
         inner.flusher.stop().await;
         if inner.final_flush {
             // What is not flushed in time stays hot, and is flushed after the next start.

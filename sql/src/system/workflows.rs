@@ -26,11 +26,11 @@ const COLUMNS: &[Column] = &[
     Column::new("overlap", Text, "What is done when it is due while a run is active: skip, queue_one, cancel_old."),
     Column::new("missed", Text, "What is done about times that passed while the server was down: skip, run_once."),
     Column::new("enabled", Boolean, "Whether it runs by itself; by hand it always does."),
-    Column::nullable("last_run", TimestampTz, "When it last started a job."),
+    Column::nullable("last_run", TimestampTz, "When its newest job was made."),
     Column::nullable("last_job_id", Text, "That job."),
     Column::nullable("last_status", Text, "The status of that job; NULL when it is removed."),
     Column::nullable("next_run", TimestampTz, "When it is due next, where that is a time."),
-    Column::nullable("why_not", Text, "Why it is not due at any time."),
+    Column::nullable("why_not", Text, "Why there is no such time, or what keeps it from starting."),
     Column::new("source", Text, "Where it comes from: config, table, built-in."),
 ];
 

@@ -105,10 +105,10 @@ async fn a_workflow_is_run_by_hand() {
     let mut world = world().await;
     world.run("ana", "INSERT INTO a.t VALUES (1)").await.unwrap();
     for (sql, name) in [
+        ("RUN WORKFLOW 'flush a.t'", "flush"),
         ("RUN WORKFLOW 'Nightly cleanup'", "Nightly cleanup"),
         ("RUN WORKFLOW ALL-OF-A", "all-of-a"),
         ("RUN WORKFLOW check", "check"),
-        ("RUN WORKFLOW 'flush a.t'", "flush"),
     ] {
         let row = world.one("admin", sql).await;
         let columns: Vec<&str> = row.split(" | ").collect();
