@@ -16,6 +16,7 @@ mod tests;
 pub use segment::{ColumnStats, Scalar, Segment};
 pub(crate) use stamp::cuts_max;
 pub use stamp::file_stamp;
+pub(crate) use watermark::watermark_seq;
 pub use watermark::{Watermark, watermark};
 
 use crate::catalog::{expect_storage, expect_table};
