@@ -25,6 +25,16 @@ pub trait Engine: Send + Sync + Debug + 'static {
     /// Whether commits can succeed.
     fn health(&self) -> Health;
 
+    /// Says that about `live_keys` keys of a space are there, and much beside them was removed or written anew. Where that is
+    /// enough to be worth it, the engine gives its room back in the background, so that scans do not read around it any more.
+    /// Who has not counted says 0.
+    ///
+    /// The request is made by this call; the future tells when it was dealt with, and may be dropped.
+    fn compact(&self, space: Space, live_keys: u64) -> BoxFuture<'static, ()>;
+
+    /// What the engine's caches and write buffers hold in memory.
+    fn memory(&self) -> Memory;
+
     /// Finishes the commits that wait, makes all of them durable and stops. Later commits get [`CommitError::Closed`];
     /// snapshots stay readable. Blocks until done; to close twice does nothing.
     fn close(&self);
@@ -45,6 +55,23 @@ pub enum Health {
     },
 }
 
+/// Bytes in memory, each beside its bound of the [`Options`](crate::Options).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Blocks in the cache of all spaces but those of jobs.
+    pub block_cache_bytes: usize,
+    /// What that cache may hold.
+    pub block_cache_bytes_max: usize,
+    /// Blocks in the cache of the jobs' spaces.
+    pub jobs_cache_bytes: usize,
+    /// What that cache may hold.
+    pub jobs_cache_bytes_max: usize,
+    /// Writes that are in no file yet.
+    pub write_buffer_bytes: usize,
+    /// From how many on they are written out.
+    pub write_buffer_bytes_max: usize,
+}
+
 /// One instant of all spaces. Reads block the thread: from async code, read on a blocking thread or keep it short.
 pub trait Snapshot: Send + Sync + 'static {
     /// The value of `key`, if it is there.
@@ -59,4 +86,9 @@ pub trait Cursor: Send {
     /// The next key and its value, valid until the next call; `None` at the end, and from then on.
     #[allow(clippy::type_complexity, reason = "a pair of borrowed strings needs no name")]
     fn next(&mut self) -> Result<Option<(&[u8], &[u8])>, Error>;
+
+    /// Goes to `key`, forth or back, from the end as well: what [`Cursor::next`] gives then is the first key of the range
+    /// that is `key` or comes after it in the cursor's order. Many short stretches of one range cost less by one cursor
+    /// that seeks than by a scan each.
+    fn seek(&mut self, key: &[u8]);
 }

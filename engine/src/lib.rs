@@ -63,7 +63,7 @@ pub mod rocks; // the engine on RocksDB
 pub mod conformance; // one suite for every engine
 
 pub use commit::{Commit, Committed, Expect, Expected, Sync, Write, appended, counter, stamped};
-pub use engine::{Cursor, Engine, Health, SharedEngine, Snapshot};
+pub use engine::{Cursor, Engine, Health, Memory, SharedEngine, Snapshot};
 pub use env::{Defect, Env, SharedEnv, SystemEnv};
 pub use error::{CommitError, Error};
 pub use options::Options;

@@ -8,6 +8,7 @@ use std::thread;
 pub(super) const CASES: &[Case] = &[
     a_snapshot_stands_still,
     ranges_hold_in_both_orders,
+    a_cursor_seeks_within_its_range,
     a_cursor_outlives_its_snapshot,
     a_cursor_moves_between_threads,
 ];
@@ -53,6 +54,41 @@ fn ranges_hold_in_both_orders(at: &mut Fixture<'_>) {
         right.reverse();
         assert_eq!(scan(&snapshot, ONE, range.clone(), Order::Descending), right, "{range:?} descending");
     }
+}
+
+fn a_cursor_seeks_within_its_range(at: &mut Fixture<'_>) {
+    let keys: [&[u8]; 6] = [b"a", b"b", b"ba", b"d", b"e", b"f"];
+    at.write(keys.map(|key| Write::put(ONE, key, key)));
+    at.write([Write::delete_range(ONE, KeyRange::new("ba", "c"))]);
+    let keys: [&[u8]; 3] = [b"b", b"d", b"e"];
+    let snapshot = at.engine.snapshot();
+    for order in [Order::Ascending, Order::Descending] {
+        let range = KeyRange::new("b", "f");
+        let mut cursor = snapshot.clone().scan(ONE, range, order).expect("a range can be scanned");
+        // Forth, back, before the start, behind the end, to where there is nothing; twice, so that each follows the end.
+        for to in [&b"d"[..], b"c", b"b", b"", b"a", b"dd", b"e", b"f", b"z", b"ba", b"b", b"", b"z", b"d"] {
+            cursor.seek(to);
+            let mut right: Vec<&[u8]> = match order {
+                Order::Ascending => keys.into_iter().filter(|key| *key >= to).collect(),
+                Order::Descending => keys.into_iter().rev().filter(|key| *key <= to).collect(),
+            };
+            if to == b"d" {
+                // Not to the end: the next seek is from the middle.
+                right.truncate(1);
+                let read = cursor.next().expect("a cursor can be read").map(|(key, _)| key.to_vec());
+                assert_eq!(read.as_deref(), right.first().copied(), "{order:?} from {to:?}");
+                continue;
+            }
+            let mut read = Vec::new();
+            while let Some((key, _)) = cursor.next().expect("a cursor can be read") {
+                read.push(key.to_vec());
+            }
+            assert_eq!(read, right, "{order:?} from {to:?}");
+        }
+    }
+    let mut nothing = snapshot.scan(ONE, KeyRange::new("b", "b"), Order::Ascending).expect("nothing can be scanned");
+    nothing.seek(b"b");
+    assert_eq!(nothing.next().expect("a cursor can be read"), None);
 }
 
 fn many(at: &Fixture<'_>) -> Box<dyn Cursor> {

@@ -1,7 +1,9 @@
 //! An environment that holds the clock, and the committer when asked to.
 
 use crate::env::HeldEnv;
-use crate::{BoxFuture, Commit, CommitError, Committed, Engine, Env, Error, Health, KeyRange, Order, Snapshot, Space};
+use crate::{
+    BoxFuture, Commit, CommitError, Committed, Engine, Env, Error, Health, KeyRange, Memory, Order, Snapshot, Space,
+};
 use futures::FutureExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -110,6 +112,14 @@ impl Engine for Gone {
 
     fn health(&self) -> Health {
         Health::ReadWrite
+    }
+
+    fn compact(&self, _: Space, _: u64) -> BoxFuture<'static, ()> {
+        async {}.boxed()
+    }
+
+    fn memory(&self) -> Memory {
+        Memory::default()
     }
 
     fn close(&self) {}

@@ -2,7 +2,7 @@
 
 use super::tuning::Tuning;
 use crate::env::{Defect, Env};
-use crate::{Cache, Error, Options, Space};
+use crate::{Cache, Error, Memory, Options, Space};
 use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, DBWithThreadMode, IteratorMode, SingleThreaded};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -35,6 +35,8 @@ pub(super) struct Database {
     /// In the order of their places; [`OWN`] first.
     spaces: Vec<Space>,
     path: PathBuf,
+    tuning: Tuning,
+    bounds: Memory,
 }
 
 /// Where seqs and times go on.
@@ -87,7 +89,17 @@ impl Database {
                 failed(reason)
             }
         })?;
-        Ok(Database { db, spaces, path: path.to_owned() })
+        let bounds = Memory {
+            block_cache_bytes_max: options.block_cache_bytes_max,
+            jobs_cache_bytes_max: options.jobs_cache_bytes_max,
+            write_buffer_bytes_max: options.write_buffer_bytes_max,
+            ..Memory::default()
+        };
+        Ok(Database { db, spaces, path: path.to_owned(), tuning, bounds })
+    }
+
+    pub(super) fn memory(&self) -> Memory {
+        self.tuning.used(self.bounds)
     }
 
     /// Opens what is on disk for reads alone, beside whoever may have it open.

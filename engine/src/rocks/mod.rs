@@ -14,6 +14,7 @@
 //! | `group.rs` | one group of commits becomes one WriteBatch |
 //! | `overlay.rs` | what the group has written so far, laid over the database |
 //! | `request.rs` | a commit on its way, checked and measured on the caller's thread |
+//! | `compactor.rs` | the thread that gives back what removed ranges hold |
 //! | `snapshot.rs` | snapshots and cursors that own what they borrow |
 //! | `database.rs` | opening: spaces, the last seq, folders made durable |
 //! | `tuning.rs` | RocksDB's options, each with its reason |
@@ -27,6 +28,7 @@
 //! | `engine.commit.after_write` | the group is written and visible to new snapshots, nobody was answered yet |
 
 mod committer;
+mod compactor;
 mod database;
 mod group;
 mod overlay;
@@ -36,8 +38,9 @@ mod snapshot;
 mod tuning;
 
 use crate::env::SharedEnv;
-use crate::{Commit, CommitError, Committed, Engine, Error, Health, Options, Snapshot, Space};
+use crate::{Commit, CommitError, Committed, Engine, Error, Health, Memory, Options, Snapshot, Space};
 use committer::Shared;
+use compactor::Compactor;
 use database::Database;
 use futures::future::{BoxFuture, ready};
 use queue::Queue;
@@ -54,6 +57,7 @@ pub struct Rocks {
     group_bytes_max: usize,
     /// Taken by whoever closes first.
     committer: Mutex<Option<JoinHandle<()>>>,
+    compactor: Compactor,
 }
 
 impl Rocks {
@@ -77,9 +81,13 @@ impl Rocks {
                 path: path.to_owned(),
                 reason: format!("no thread for the committer: {error}"),
             })?;
+        let compactor = Compactor::start(Arc::clone(shared.database())).map_err(|error| Error::Open {
+            path: path.to_owned(),
+            reason: format!("no thread for compactions: {error}"),
+        })?;
         tracing::debug!(path = %path.display(), last_seq = start.last_seq, "engine opened");
         let group_bytes_max = options.group_bytes_max;
-        Ok(Arc::new(Rocks { shared, group_bytes_max, committer: Mutex::new(Some(committer)) }))
+        Ok(Arc::new(Rocks { shared, group_bytes_max, committer: Mutex::new(Some(committer)), compactor }))
     }
 
     /// What is on disk in the folder `path` at this moment, beside whoever may have it open: nothing is locked and nothing
@@ -141,6 +149,16 @@ impl Engine for Rocks {
         }
     }
 
+    fn memory(&self) -> Memory {
+        self.shared.database().memory()
+    }
+
+    fn compact(&self, space: Space, live_keys: u64) -> BoxFuture<'static, ()> {
+        let over = self.compactor.request(space, live_keys);
+        // An error says that nobody will do it.
+        Box::pin(async { drop(over.await) })
+    }
+
     fn close(&self) {
         self.shared.queue().close();
         let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -151,6 +169,7 @@ impl Engine for Rocks {
         {
             tracing::error!("the committer died; what it answered is safe, what it did not answer is in doubt");
         }
+        self.compactor.stop(self.shared.database());
     }
 }
 

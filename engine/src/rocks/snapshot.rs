@@ -47,7 +47,7 @@ impl Snapshot for Owned {
             }
             Ok(snapshot.borrow_dependent().raw_iterator_cf_opt(family, options))
         })?;
-        Ok(Box::new(Scan { rows, space, order, at: At::Start }))
+        Ok(Box::new(Scan { rows, space, order, at: At::Start, key: Vec::new() }))
     }
 }
 
@@ -65,22 +65,28 @@ struct Scan {
     space: Space,
     order: Order,
     at: At,
+    /// Where to, for [`At::Key`].
+    key: Vec<u8>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum At {
     Start,
+    /// Before the first key from a given one on.
+    Key,
     Row,
     End,
 }
 
 impl Cursor for Scan {
     fn next(&mut self) -> Result<Option<(&[u8], &[u8])>, Error> {
-        let (at, order) = (self.at, self.order);
+        let (at, order, key) = (self.at, self.order, &self.key);
         let ended = self.rows.with_dependent_mut(|_, rows| {
             match (at, order) {
                 (At::Start, Order::Ascending) => rows.seek_to_first(),
                 (At::Start, Order::Descending) => rows.seek_to_last(),
+                (At::Key, Order::Ascending) => rows.seek(key),
+                (At::Key, Order::Descending) => rows.seek_for_prev(key),
                 (At::Row, Order::Ascending) => rows.next(),
                 (At::Row, Order::Descending) => rows.prev(),
                 (At::End, _) => return Ok(true),
@@ -100,6 +106,12 @@ impl Cursor for Scan {
         }
         Ok(self.rows.borrow_dependent().item())
     }
+
+    fn seek(&mut self, key: &[u8]) {
+        self.key.clear();
+        self.key.extend_from_slice(key);
+        self.at = At::Key;
+    }
 }
 
 /// The cursor of an empty range, which RocksDB's bounds cannot express.
@@ -109,4 +121,6 @@ impl Cursor for Nothing {
     fn next(&mut self) -> Result<Option<(&[u8], &[u8])>, Error> {
         Ok(None)
     }
+
+    fn seek(&mut self, _: &[u8]) {}
 }

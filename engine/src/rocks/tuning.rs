@@ -1,6 +1,6 @@
 //! RocksDB's options, each with its reason.
 
-use crate::{Cache, Options};
+use crate::{Cache, Memory, Options};
 use rocksdb::{BlockBasedOptions, DBCompressionType, DBRecoveryMode, LogLevel, WriteBufferManager};
 
 /// Memtables of one space: one that takes writes, and others on their way to disk. Together they stay within the write buffer.
@@ -26,6 +26,16 @@ impl Tuning {
         // It never stalls writers: the bound on memtables of a space does that, and it cannot deadlock.
         let write_buffer = WriteBufferManager::new_write_buffer_manager(options.write_buffer_bytes_max, false);
         Tuning { shared, jobs, write_buffer }
+    }
+
+    /// What is held of these bounds.
+    pub(super) fn used(&self, bounds: Memory) -> Memory {
+        Memory {
+            block_cache_bytes: self.shared.get_usage(),
+            jobs_cache_bytes: self.jobs.get_usage(),
+            write_buffer_bytes: self.write_buffer.get_usage(),
+            ..bounds
+        }
     }
 
     pub(super) fn database(&self, options: &Options) -> rocksdb::Options {

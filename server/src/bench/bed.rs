@@ -14,6 +14,7 @@ use ebbtide_store::{FlushPolicy, Kind, Name, NewTable, StorageId, Table, UserId,
 use super::Error;
 use super::load::load;
 use super::rows::{Shape, columns, user_name};
+use super::rss::cpu_seconds;
 use crate::wire::{self, Server};
 
 /// The namespace of all tables of a bench.
@@ -38,6 +39,8 @@ pub(super) struct Bed {
 pub(super) struct Flushed {
     /// From the request to the job's end.
     pub(super) took: Duration,
+    /// CPU time of all threads of the process meanwhile.
+    pub(super) cpu: Duration,
     pub(super) job: Job,
     /// How long the job stood in each of its states, in order.
     pub(super) states: Vec<(String, Duration)>,
@@ -109,16 +112,17 @@ impl Bed {
 
     /// Flushes a table as a statement would ask for it, and waits until the job is over.
     pub(super) async fn flush(&self, table: &Table, rows: u64) -> Result<Flushed, Error> {
-        let begun = Instant::now();
+        let (begun, cpu_before) = (Instant::now(), cpu_seconds()?);
         let submitted = self.database.flusher().flush_table(&table.namespace, &table.name, Trigger::Manual).await?;
         let job = self.database.runtime().wait(submitted.id()).await?;
         let took = begun.elapsed();
+        let cpu = Duration::from_secs_f64(cpu_seconds()? - cpu_before);
         let moves = self.database.runtime().transitions(submitted.id())?;
         let states = moves.windows(2).filter_map(|pair| {
             let micros = u64::try_from(pair[1].at - pair[0].at).ok()?;
             Some((pair[0].to_state.clone(), Duration::from_micros(micros)))
         });
-        let flushed = Flushed { took, states: merged(states), job };
+        let flushed = Flushed { took, cpu, states: merged(states), job };
         if flushed.job.status != Status::Completed || flushed.result("records_flushed") != rows {
             return Err(format!(
                 "the flush is {} with {} of {rows} rows: {:?}",

@@ -67,6 +67,7 @@ pub(super) async fn run(args: Args) -> Outcome {
 /// One run: all of it on the same rows.
 struct Run {
     took: Duration,
+    cpu: Duration,
     states: String,
     files: u64,
     file_bytes: u64,
@@ -110,6 +111,7 @@ async fn once(room: &Place, shape: Shape, python: Option<&std::path::Path>) -> R
     };
     Ok(Run {
         took: flushed.took,
+        cpu: flushed.cpu,
         states: flushed.states(),
         files: flushed.result("files"),
         file_bytes: flushed.result("bytes"),
@@ -167,15 +169,20 @@ fn show(place: &Place, shape: Shape, runs: &[Run]) -> Result<(), Error> {
     }
     table.print();
     println!("  states: {}{files}", first.states);
+    let cpu = (middle(&|run| run.cpu), middle(&|run| run.ideal.cpu));
+    let ratio = cpu.1.as_secs_f64() / cpu.0.as_secs_f64();
+    println!("  CPU time: {}, of the ideal {}: {ratio:.2}", seconds(cpu.0), seconds(cpu.1));
     let bytes = usize::try_from(first.file_bytes / first.files.max(1))?;
     let mut floor = Floor::default();
     floor.measure(place.path(), bytes, FLOOR_FOR)?;
     println!("  {}", floor.line(bytes));
+    let each: Vec<f64> = runs.iter().map(|run| run.ideal.both(cores).as_secs_f64() / run.took.as_secs_f64()).collect();
+    let each: Vec<String> = each.iter().map(|ratio| format!("{ratio:.2}")).collect();
     let ratio = ideal.as_secs_f64() / ours.as_secs_f64();
     let large = shape.rows_per_user >= LARGE_ROWS;
     let aim =
         if large { format!(" (aim at least {IDEAL_AIM}: {})", verdict(ratio >= IDEAL_AIM)) } else { String::new() };
-    println!("  ours / ideal: {ratio:.2}{aim}");
+    println!("  ours / ideal: {ratio:.2}{aim}, run by run {}", each.join(" "));
     if let Some(fastest) = fastest {
         let ratio = fastest.as_secs_f64() / ours.as_secs_f64();
         let aim = if large {

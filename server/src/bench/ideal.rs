@@ -10,6 +10,7 @@ use ebbtide_store::{Seq, Table, UserId, arrow_schema, hot};
 use ebbtide_workflows::flush;
 
 use super::Error;
+use super::rss::cpu_seconds;
 
 /// Rows and bytes of a batch, as a flush reads them.
 const BATCH_ROWS_MAX: usize = 8192;
@@ -23,12 +24,21 @@ pub(super) struct Ideal {
     pub(super) rows: u64,
     pub(super) scan: Duration,
     pub(super) encode: Duration,
+    /// CPU time of both.
+    pub(super) cpu: Duration,
+}
+
+impl Ideal {
+    /// The time of both, spread evenly over the cores.
+    pub(super) fn both(&self, cores: usize) -> Duration {
+        (self.scan + self.encode).div_f64(cores as f64)
+    }
 }
 
 /// Measures a table whose rows are all hot. Blocks.
 pub(super) fn measure(snapshot: &Arc<dyn Snapshot>, table: &Arc<Table>) -> Result<Ideal, Error> {
     let mut ideal = Ideal::default();
-    let begun = Instant::now();
+    let (begun, cpu_begun) = (Instant::now(), cpu_seconds()?);
     each_user(snapshot, table, |user| {
         let mut scan = scan(snapshot, table, user)?;
         while let Some(batch) = scan.next_batch(BATCH_ROWS_MAX, BATCH_BYTES_MAX)? {
@@ -37,6 +47,7 @@ pub(super) fn measure(snapshot: &Arc<dyn Snapshot>, table: &Arc<Table>) -> Resul
         Ok(())
     })?;
     ideal.scan = begun.elapsed();
+    let cpu_scanned = cpu_seconds()?;
 
     let layout = layout(table)?;
     each_user(snapshot, table, |user| {
@@ -56,6 +67,9 @@ pub(super) fn measure(snapshot: &Arc<dyn Snapshot>, table: &Arc<Table>) -> Resul
         ideal.encode += begun.elapsed();
         Ok(())
     })?;
+    // The rows were scanned once more to be encoded.
+    let cpu = (cpu_seconds()? - cpu_scanned).max(cpu_scanned - cpu_begun);
+    ideal.cpu = Duration::from_secs_f64(cpu);
     Ok(ideal)
 }
 

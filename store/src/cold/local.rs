@@ -2,8 +2,8 @@
 //!
 //! temp file → write → fsync → link under its name without replacing → fsync of its folder and of every folder made on the way.
 //!
-//! An fsync waits for the disk, and a disk takes many at once. So up to [`Options::fsyncs_max`] objects are on their way at a time,
-//! and those in one folder share its fsync (see `local/dirs.rs`).
+//! An fsync waits for the disk, and a disk takes many at once. So up to [`Options::fsyncs_max`] threads sync at a time, each a
+//! group of the objects that wait (see `local/puts.rs`), and those in one folder share its fsync (see `local/dirs.rs`).
 
 use std::{
     fs::File,
@@ -17,7 +17,6 @@ use bytes::Bytes;
 use ebbtide_engine::env::SharedEnv;
 use futures::{StreamExt, TryStreamExt, future, stream::BoxStream};
 use object_store::{ObjectStore, local::LocalFileSystem};
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     Error, Listed, OWN_FOLDER, Objects, Owner, Stored, Upload,
@@ -26,9 +25,11 @@ use super::{
     power_cut::Witness,
 };
 use disk::{Disk, TempFile};
+use puts::{Object, Puts};
 
 mod dirs;
 mod disk;
+mod puts;
 #[cfg(test)]
 mod tests;
 
@@ -51,7 +52,7 @@ pub mod points {
 /// How a local storage writes.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Objects that may wait for the disk at a time, 1 at least.
+    /// Threads that may wait for the disk at a time, 1 at least.
     pub fsyncs_max: usize,
     /// Told of every step that decides what a power cut would leave. For tests.
     pub witness: Option<Arc<dyn Witness>>,
@@ -67,7 +68,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Local {
     disk: Arc<Disk>,
-    slots: Arc<Semaphore>,
+    puts: Arc<Puts>,
     reader: Arc<LocalFileSystem>,
     uri: String,
     /// Closing it ends the claim.
@@ -103,8 +104,8 @@ impl Local {
         let reader = LocalFileSystem::new_with_prefix(&root)
             .map_err(|source| Error::Store { path: root.display().to_string(), source: Arc::new(source) })?;
         Ok(Local {
+            puts: Puts::new(Arc::clone(&disk), options.fsyncs_max),
             disk,
-            slots: Arc::new(Semaphore::new(options.fsyncs_max.max(1))),
             reader: Arc::new(reader),
             uri: root.display().to_string(),
             _claim: claim,
@@ -150,18 +151,17 @@ impl Objects for Local {
         &self.uri
     }
 
+    fn queues(&self) -> bool {
+        true
+    }
+
     async fn put_small(&self, path: &str, bytes: Bytes) -> Result<Stored, Error> {
         check_path(path)?;
-        let slot = slot(&self.slots).await;
-        let (disk, owned) = (Arc::clone(&self.disk), path.to_owned());
-        let result = blocking(path, move || disk.put(&owned, &bytes)).await;
-        drop(slot);
-        result
+        put(&self.puts, path, Object::Whole { path: path.to_owned(), bytes }).await
     }
 
     fn put_small_blocking(&self, path: &str, bytes: Bytes) -> Result<Stored, Error> {
         check_path(path)?;
-        let _slot = futures::executor::block_on(slot(&self.slots));
         self.disk.put(path, &bytes)
     }
 
@@ -199,17 +199,17 @@ impl Objects for Local {
 
 impl Local {
     fn upload(&self, file: TempFile) -> Box<dyn Upload> {
-        Box::new(LocalUpload { path: file.path().to_owned(), file: Some(file), slots: Arc::clone(&self.slots) })
+        Box::new(LocalUpload { path: file.path().to_owned(), file: Some(file), puts: Arc::clone(&self.puts) })
     }
 }
 
-/// A temp file that grows. It takes its slot when it is finished: growing is only memory.
+/// A temp file that grows. It waits for its turn when it is finished: growing is only memory.
 #[derive(Debug)]
 struct LocalUpload {
     path: String,
     /// Gone after a write that failed or was cancelled: what is in the file then is anybody's guess.
     file: Option<TempFile>,
-    slots: Arc<Semaphore>,
+    puts: Arc<Puts>,
 }
 
 impl LocalUpload {
@@ -239,15 +239,11 @@ impl Upload for LocalUpload {
 
     async fn finish(mut self: Box<Self>) -> Result<Stored, Error> {
         let file = self.take()?;
-        let slot = slot(&self.slots).await;
-        let result = blocking(&self.path, move || file.finish()).await;
-        drop(slot);
-        result
+        put(&self.puts, &self.path, Object::Written(file)).await
     }
 
     fn finish_blocking(mut self: Box<Self>) -> Result<Stored, Error> {
         let file = self.take()?;
-        let _slot = futures::executor::block_on(slot(&self.slots));
         file.finish()
     }
 
@@ -261,8 +257,8 @@ impl Upload for LocalUpload {
     }
 }
 
-async fn slot(slots: &Semaphore) -> SemaphorePermit<'_> {
-    slots.acquire().await.expect("the semaphore is never closed")
+async fn put(puts: &Arc<Puts>, path: &str, object: Object) -> Result<Stored, Error> {
+    puts.put(object).await.unwrap_or_else(|| Err(Error::Stopped { path: path.to_owned() }))
 }
 
 async fn blocking<T: Send + 'static>(

@@ -40,6 +40,12 @@ pub trait Objects: Debug + Send + Sync + 'static {
     /// Where this is, for people: a directory, or a URL without credentials.
     fn uri(&self) -> &str;
 
+    /// Whether objects wait in a queue of its own for a bounded number that are at work, so that callers need not hold any
+    /// back: the more wait, the more it has to share.
+    fn queues(&self) -> bool {
+        false
+    }
+
     /// Writes an object that is in memory already. Many of these at a time share their waits for the disk.
     async fn put_small(&self, path: &str, bytes: Bytes) -> Result<Stored, Error>;
 

@@ -9,6 +9,7 @@
 //! Nothing here looks at a range that a flush may have emptied: readers start at the watermark, and users with
 //! rows are found through their own index.
 
+mod by_user; // one look-up for each of many users
 pub mod codec; // one row as bytes, and back
 mod rows; // writes: rows come in, rows go
 mod scan; // one user's rows in seq order
@@ -17,7 +18,7 @@ mod table_scan; // many users' rows, for a query
 #[cfg(test)]
 mod tests;
 
-pub use rows::{Counters, append, append_all, counters, delete_writes, forget_user, users};
+pub use rows::{Counters, append, append_all, counters, delete_writes, forget_user, give_back, users};
 pub use scan::{HotScan, ScanTotals, scan};
 pub use table_scan::{TableScan, scan_table, scan_users};
 

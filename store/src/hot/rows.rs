@@ -2,7 +2,7 @@
 
 use crate::keys::{self, u64_value};
 use crate::{Error, HOT, HOT_COUNTERS, HOT_USERS, Seq, Table, TableId, UserId};
-use ebbtide_engine::{KeyRange, Order, Packed, Snapshot, Write, counter};
+use ebbtide_engine::{KeyRange, Order, Packed, SharedEngine, Snapshot, Write, counter};
 use std::sync::Arc;
 
 const ROWS: u8 = b'r';
@@ -79,6 +79,25 @@ pub fn counters(snapshot: &dyn Snapshot, table: TableId) -> Result<Counters, Err
         Ok(u64::try_from(value.map_or(0, |value| counter(&value))).unwrap_or(0))
     };
     Ok(Counters { rows: read(ROWS)?, bytes: read(BYTES)? })
+}
+
+/// Lets the engine give back the room of rows that were removed, in the background. Worth a call after many were.
+///
+/// # Errors
+/// The engine's.
+pub fn give_back(engine: &SharedEngine) -> Result<(), Error> {
+    let mut live_rows = 0u64;
+    let mut cursor = engine.snapshot().scan(HOT_COUNTERS, KeyRange::all(), Order::Ascending)?;
+    while let Some((key, value)) = cursor.next()? {
+        if key.last() == Some(&ROWS) {
+            live_rows = live_rows.saturating_add(u64::try_from(counter(value)).unwrap_or(0));
+        }
+    }
+    drop(engine.compact(HOT, live_rows));
+    // Each commit with rows of a user writes his entry anew, and reading the index steps over the older ones. Who is in it
+    // is not counted; the engine learns from each time how many are left.
+    drop(engine.compact(HOT_USERS, 0));
+    Ok(())
 }
 
 /// Users that have, or had until lately, hot rows: each with his last seq, in key order, after `after`, at most

@@ -24,6 +24,7 @@ const BATCH_BYTES_MAX: usize = 1 << 30;
 /// A scan of one user's rows. Reading blocks, so it belongs on a thread that may.
 pub struct HotScan {
     cursor: Box<dyn Cursor>,
+    until: Until,
     decoder: Decoder,
     totals: ScanTotals,
     last: ScanTotals,
@@ -51,10 +52,12 @@ pub fn scan(
     projection: Option<&[usize]>,
 ) -> Result<HotScan, Error> {
     let cursor = snapshot.scan(HOT, keys::seqs(table.id, user, after, through), Order::Ascending)?;
+    let table_id = table.id;
     let mut decoder = Decoder::new(table, projection)?;
     decoder.user(user);
     let start = ScanTotals { last_seq: after, ..ScanTotals::default() };
-    Ok(HotScan { cursor, decoder, totals: start, last: start })
+    let until = Until { prefix: keys::user(table_id, user), last_seq: through };
+    Ok(HotScan { cursor, until, decoder, totals: start, last: start })
 }
 
 impl HotScan {
@@ -72,7 +75,7 @@ impl HotScan {
         // Where there was one batch, there is likely another of that size.
         self.decoder.reserve(rows_max.min(usize::try_from(self.last.rows).unwrap_or(0)));
         self.last = start;
-        fill(&mut *self.cursor, &mut self.decoder, &mut self.last, rows_max, bytes_max)?;
+        fill(&mut *self.cursor, &self.until, &mut self.decoder, &mut self.last, rows_max, bytes_max)?;
         self.totals.rows += self.last.rows;
         self.totals.bytes += self.last.bytes;
         self.totals.last_seq = self.last.last_seq;
@@ -93,9 +96,20 @@ impl HotScan {
     }
 }
 
-/// Moves rows from the cursor into the decoder until one of the bounds is reached. Says whether there may be more.
+/// Where one user's rows end.
+#[derive(Debug, Default)]
+pub(super) struct Until {
+    /// What his keys begin with.
+    pub(super) prefix: Vec<u8>,
+    /// The last seq that is wanted. With the row that has it the scan is at its end: behind it may be what a flush removed,
+    /// and that costs the engine a search.
+    pub(super) last_seq: Seq,
+}
+
+/// Moves one user's rows from the cursor into the decoder until one of the bounds is reached. Says whether there may be more.
 pub(super) fn fill(
     cursor: &mut dyn Cursor,
+    until: &Until,
     decoder: &mut Decoder,
     totals: &mut ScanTotals,
     rows_max: usize,
@@ -106,6 +120,9 @@ pub(super) fn fill(
         let Some((key, value)) = cursor.next()? else {
             return Ok(false);
         };
+        if !key.starts_with(&until.prefix) {
+            return Ok(false);
+        }
         let seq = keys::seq_of(key)?;
         debug_assert!(seq > totals.last_seq || totals.rows == 0, "rows of one user come in seq order");
         decoder.push(seq, value)?;
@@ -113,6 +130,9 @@ pub(super) fn fill(
         // Behind the commit time; the decoder has seen that it is there.
         totals.bytes += value.len() as u64 - 8;
         totals.last_seq = seq;
+        if seq >= until.last_seq {
+            return Ok(false);
+        }
     }
     Ok(true)
 }

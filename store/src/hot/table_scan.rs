@@ -1,13 +1,15 @@
 //! Many users' hot rows, for a query: each user's above his watermark, small users together in one batch.
 
+use super::by_user::ByUser;
 use super::codec::Decoder;
-use super::scan::{ScanTotals, fill};
+use super::scan::{ScanTotals, Until, fill};
 use super::users;
-use crate::manifest::watermark;
-use crate::{Error, HOT, Seq, Table, UserId, keys};
+use crate::keys::{self, u64_value};
+use crate::manifest::{watermark, watermark_seq};
+use crate::{Error, HOT, HOT_USERS, Seq, Table, UserId, WATERMARKS};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use ebbtide_engine::{Cursor, Order, Snapshot};
+use ebbtide_engine::{Cursor, KeyRange, Order, Snapshot};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -16,11 +18,13 @@ pub struct TableScan {
     snapshot: Arc<dyn Snapshot>,
     table: Arc<Table>,
     decoder: Decoder,
-    /// Users yet to be read, each with his last seq.
-    users: VecDeque<(UserId, Seq)>,
+    /// Users yet to be read, each with his last seq if the index said it already.
+    users: VecDeque<(UserId, Option<Seq>)>,
     /// The last user taken from the index, when more may follow there.
     index: Index,
-    cursor: Option<Box<dyn Cursor>>,
+    cursors: Option<Cursors>,
+    /// Where the user's rows end that the cursor stands in.
+    reading: Option<Until>,
     totals: ScanTotals,
     batch_rows: usize,
 }
@@ -30,6 +34,25 @@ enum Index {
     After(Option<UserId>),
     Read,
 }
+
+/// One cursor for the rows of many users, and one each for what has to be known of them: to seek costs less than to open.
+struct Cursors {
+    rows: Box<dyn Cursor>,
+    last_seqs: ByUser,
+    watermarks: ByUser,
+    users_left: usize,
+    /// All rows that were read when they were opened.
+    rows_before: u64,
+}
+
+/// How long cursors are kept. They hold what the engine had in memory when they were opened.
+const USERS_PER_CURSOR: usize = 4096;
+const ROWS_PER_CURSOR: u64 = 65_536;
+
+/// From how many users on it pays to look them up by cursors.
+const USERS_FOR_CURSORS: usize = 4;
+
+const LAST_SEQ: &str = "a user's last seq";
 
 impl std::fmt::Debug for TableScan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -64,7 +87,7 @@ pub fn scan_users(
     users: impl IntoIterator<Item = UserId>,
     projection: Option<&[usize]>,
 ) -> Result<TableScan, Error> {
-    let users = users.into_iter().map(|user| (user, Seq::MAX)).collect();
+    let users = users.into_iter().map(|user| (user, None)).collect();
     TableScan::new(snapshot, table, projection, users, Index::Read)
 }
 
@@ -73,12 +96,12 @@ impl TableScan {
         snapshot: Arc<dyn Snapshot>,
         table: Arc<Table>,
         projection: Option<&[usize]>,
-        users: VecDeque<(UserId, Seq)>,
+        users: VecDeque<(UserId, Option<Seq>)>,
         index: Index,
     ) -> Result<Self, Error> {
         let decoder = Decoder::new(table.clone(), projection)?;
-        let (cursor, totals) = (None, ScanTotals::default());
-        Ok(Self { snapshot, table, decoder, users, index, cursor, totals, batch_rows: 0 })
+        let totals = ScanTotals::default();
+        Ok(Self { snapshot, table, decoder, users, index, cursors: None, reading: None, totals, batch_rows: 0 })
     }
 
     /// The schema of the batches.
@@ -94,14 +117,14 @@ impl TableScan {
         self.decoder.reserve(rows_max.min(self.batch_rows));
         let mut batch = ScanTotals::default();
         loop {
-            if self.cursor.is_none() && !self.next_user()? {
+            if self.reading.is_none() && !self.next_user(batch.rows)? {
                 break;
             }
-            let cursor = self.cursor.as_mut().expect("the next user's cursor was just opened");
-            if fill(&mut **cursor, &mut self.decoder, &mut batch, rows_max, bytes_max)? {
+            let (Some(cursors), Some(until)) = (&mut self.cursors, &self.reading) else { break };
+            if fill(&mut *cursors.rows, until, &mut self.decoder, &mut batch, rows_max, bytes_max)? {
                 break;
             }
-            self.cursor = None;
+            self.reading = None;
             // The next user's seqs begin anew.
             batch.last_seq = 0;
         }
@@ -119,35 +142,73 @@ impl TableScan {
         self.totals
     }
 
-    /// Opens the next user that has rows above his watermark. Says whether there is one.
-    fn next_user(&mut self) -> Result<bool, Error> {
+    /// Goes to the next user that has rows above his watermark. Says whether there is one. `rows` were read into the
+    /// batch so far.
+    fn next_user(&mut self, rows: u64) -> Result<bool, Error> {
+        let worn =
+            |open: &mut Cursors| open.users_left == 0 || self.totals.rows + rows >= open.rows_before + ROWS_PER_CURSOR;
+        self.cursors.take_if(worn);
         loop {
+            let few = self.users.len() < USERS_FOR_CURSORS;
             let Some((user, last_seq)) = self.users.pop_front() else {
                 if !self.next_page()? {
                     return Ok(false);
                 }
                 continue;
             };
-            let flushed = watermark(&*self.snapshot, self.table.id, &user)?.seq;
+            let key = keys::user(self.table.id, &user);
+            let last_seq = match last_seq {
+                Some(last_seq) => last_seq,
+                None if few => Seq::MAX,
+                None => self.cursors(rows)?.last_seqs.get(&key)?.map_or(Ok(0), |seq| u64_value(seq, LAST_SEQ))?,
+            };
+            let table = self.table.id;
+            let flushed = match few {
+                true => watermark(&*self.snapshot, table, &user)?.seq,
+                false => match self.cursors(rows)?.watermarks.get(&key)? {
+                    Some(stored) => watermark_seq(stored, table, &user)?,
+                    None => 0,
+                },
+            };
             if last_seq <= flushed {
                 continue;
             }
-            let range = keys::seqs(self.table.id, &user, flushed, Seq::MAX);
-            self.cursor = Some(self.snapshot.clone().scan(HOT, range, Order::Ascending)?);
+            let from = keys::seqs(table, &user, flushed, Seq::MAX).from;
+            let cursors = self.cursors(rows)?;
+            cursors.rows.seek(&from);
+            cursors.users_left = cursors.users_left.saturating_sub(1);
             self.decoder.user(&user);
+            self.reading = Some(Until { prefix: key, last_seq });
             return Ok(true);
         }
+    }
+
+    /// The cursors, opened if need be.
+    fn cursors(&mut self, rows: u64) -> Result<&mut Cursors, Error> {
+        if self.cursors.is_none() {
+            let (snapshot, table) = (&self.snapshot, self.table.id);
+            let range = KeyRange::prefix(&keys::table(table));
+            self.cursors = Some(Cursors {
+                rows: snapshot.clone().scan(HOT, range, Order::Ascending)?,
+                last_seqs: ByUser::new(snapshot.clone(), HOT_USERS, table)?,
+                watermarks: ByUser::new(snapshot.clone(), WATERMARKS, table)?,
+                users_left: USERS_PER_CURSOR,
+                rows_before: self.totals.rows + rows,
+            });
+        }
+        Ok(self.cursors.as_mut().expect("opened just above"))
     }
 
     fn next_page(&mut self) -> Result<bool, Error> {
         let Index::After(after) = &self.index else {
             return Ok(false);
         };
-        self.users = users(self.snapshot.clone(), self.table.id, after.as_ref(), USERS_PER_PAGE)?.into();
-        self.index = match self.users.back() {
-            Some((last, _)) if self.users.len() == USERS_PER_PAGE => Index::After(Some(last.clone())),
+        let page = users(self.snapshot.clone(), self.table.id, after.as_ref(), USERS_PER_PAGE)?;
+        self.index = match page.last() {
+            Some((last, _)) if page.len() == USERS_PER_PAGE => Index::After(Some(last.clone())),
             _ => Index::Read,
         };
+        self.users = page.into_iter().map(|(user, last_seq)| (user, Some(last_seq))).collect();
         Ok(!self.users.is_empty())
     }
 }

@@ -20,6 +20,7 @@ pub use entry::{Entries, Entry, Start, detach, entries, entry, expect_unnamed, n
 pub use segment::{ColumnStats, Scalar, Segment};
 pub(crate) use stamp::cuts_max;
 pub use stamp::file_stamp;
+pub(crate) use watermark::watermark_seq;
 pub use watermark::{Watermark, watermark};
 
 use crate::catalog::{expect_storage, expect_table};

@@ -25,19 +25,25 @@ pub struct Watermark {
 /// The engine's, and [`Error::Corrupt`].
 pub fn watermark(snapshot: &dyn Snapshot, table: TableId, user: &UserId) -> Result<Watermark, Error> {
     let stored = snapshot.get(WATERMARKS, &keys::user(table, user))?;
-    let raw: Option<[u8; 16]> = match stored {
-        None => None,
-        Some(value) => Some(value.as_slice().try_into().map_err(|_| {
-            Error::corrupt(format!(
-                "the watermark of user {:?}, table {table}, has {} bytes",
-                user.as_str(),
-                value.len()
-            ))
-        })?),
-    };
+    let raw = stored.map(|value| checked(&value, table, user)).transpose()?;
     let bits = raw.map_or(0, u128::from_be_bytes);
     let (seq, erase_generation) = ((bits >> 64) as u64, bits as u64);
     Ok(Watermark { table, user: user.clone(), seq, erase_generation, raw })
+}
+
+/// The seq of a watermark as it is stored.
+///
+/// # Errors
+/// [`Error::Corrupt`].
+pub(crate) fn watermark_seq(stored: &[u8], table: TableId, user: &UserId) -> Result<Seq, Error> {
+    Ok((u128::from_be_bytes(checked(stored, table, user)?) >> 64) as u64)
+}
+
+fn checked(stored: &[u8], table: TableId, user: &UserId) -> Result<[u8; 16], Error> {
+    stored.try_into().map_err(|_| {
+        let (user, bytes) = (user.as_str(), stored.len());
+        Error::corrupt(format!("the watermark of user {user:?}, table {table}, has {bytes} bytes"))
+    })
 }
 
 impl Watermark {

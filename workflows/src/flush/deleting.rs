@@ -39,6 +39,8 @@ impl Deleting {
         let page = hot::users(snapshot.clone(), work.table_id, self.after.as_ref(), USERS_PER_PAGE)
             .map_err(retry("reading the index of users"))?;
         let Some((last, _)) = page.last() else {
+            // The removals before this step are committed. Else scans of the rows that come next would read around them.
+            hot::give_back(cx.engine()).map_err(retry("counting hot rows"))?;
             let (cut, totals) = (self.cut.clone(), self.totals.clone());
             return Ok(AfterDelete::Finished(Done::new(self, cut, totals, work, cx)?));
         };

@@ -98,18 +98,38 @@ impl Dirs {
 
     /// Waits until the entries of `dir` that exist now, and the directories of `unsettled`, last.
     pub(super) fn settle(&self, disk: &Disk, dir: &Path, unsettled: Unsettled) -> Result<(), Error> {
-        self.sync(disk, dir)?;
-        for made in &unsettled.made {
-            self.sync(disk, made.parent().expect("a directory below the root has a parent"))?;
-        }
-        let mut state = self.lock();
-        if state.removals == unsettled.removals {
-            if state.durable.len() + unsettled.made.len() > DURABLE_MAX {
-                state.durable.clear();
+        self.settle_all(disk, vec![(dir, unsettled)]).pop().expect("one directory has one result")
+    }
+
+    /// [`Dirs::settle`] for several, of which many have the same parents: each directory is synced once.
+    pub(super) fn settle_all(&self, disk: &Disk, dirs: Vec<(&Path, Unsettled)>) -> Vec<Result<(), Error>> {
+        let mut synced: HashMap<PathBuf, Option<Arc<io::Error>>> = HashMap::new();
+        let mut sync = |dir: &Path| -> Result<(), Error> {
+            let failed = match synced.get(dir) {
+                Some(failed) => failed.clone(),
+                None => {
+                    let failed = self.sync(disk, dir).err();
+                    synced.insert(dir.to_owned(), failed.clone());
+                    failed
+                }
+            };
+            failed.map_or(Ok(()), |source| Err(Error::Sync { path: dir.to_owned(), source }))
+        };
+        let mut settle = |(dir, unsettled): (&Path, Unsettled)| {
+            sync(dir)?;
+            for made in &unsettled.made {
+                sync(made.parent().expect("a directory below the root has a parent"))?;
             }
-            state.durable.extend(unsettled.made);
-        }
-        Ok(())
+            let mut state = self.lock();
+            if state.removals == unsettled.removals {
+                if state.durable.len() + unsettled.made.len() > DURABLE_MAX {
+                    state.durable.clear();
+                }
+                state.durable.extend(unsettled.made);
+            }
+            Ok(())
+        };
+        dirs.into_iter().map(&mut settle).collect()
     }
 
     /// `dir` or something above it was removed: none of them is believed any more.
@@ -140,7 +160,7 @@ impl Dirs {
         }
     }
 
-    pub(super) fn sync(&self, disk: &Disk, dir: &Path) -> Result<(), Error> {
+    pub(super) fn sync(&self, disk: &Disk, dir: &Path) -> Result<(), Arc<io::Error>> {
         if disk.forgets_fsync() {
             return Ok(());
         }
@@ -179,10 +199,7 @@ impl Dirs {
         if turns.waiting == 0 {
             state.turns.remove(dir);
         }
-        match failed {
-            Some(source) => Err(Error::Sync { path: dir.to_owned(), source }),
-            None => Ok(()),
-        }
+        failed.map_or(Ok(()), Err)
     }
 
     #[cfg(test)]

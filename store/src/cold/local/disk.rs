@@ -14,7 +14,7 @@ use super::super::{
     power_cut::{Event, Witness},
 };
 use super::{
-    dirs::{Dirs, TRIES_MAX},
+    dirs::{Dirs, TRIES_MAX, Unsettled},
     points,
 };
 
@@ -108,17 +108,24 @@ impl Disk {
             disk: Arc::clone(self),
             path: path.to_owned(),
             temp,
+            target: self.root.join(path),
             file,
+            folders: None,
             written: Stored { bytes: 0, crc32c: 0 },
             removed: false,
         })
     }
 
-    /// Writes a whole object.
-    pub(super) fn put(self: &Arc<Self>, path: &str, bytes: &[u8]) -> Result<Stored, Error> {
+    /// Writes all bytes of the object at `path` to a temp file.
+    pub(super) fn write_temp(self: &Arc<Self>, path: &str, bytes: &[u8]) -> Result<TempFile, Error> {
         let mut file = self.create(path)?;
         file.write(bytes)?;
-        file.finish()
+        Ok(file)
+    }
+
+    /// Writes a whole object.
+    pub(super) fn put(self: &Arc<Self>, path: &str, bytes: &[u8]) -> Result<Stored, Error> {
+        self.write_temp(path, bytes)?.finish()
     }
 
     /// Removes an object, and the folders that it leaves empty.
@@ -142,7 +149,10 @@ pub(super) struct TempFile {
     disk: Arc<Disk>,
     path: String,
     temp: PathBuf,
+    target: PathBuf,
     file: File,
+    /// The folders on the way to `target` once they are made.
+    folders: Option<Unsettled>,
     written: Stored,
     removed: bool,
 }
@@ -171,26 +181,34 @@ impl TempFile {
         self.file.write_all(bytes).map_err(Error::io("write the temp file", &self.temp))
     }
 
-    /// Temp file → fsync → link under its name → fsync of the folders.
-    pub(super) fn finish(mut self) -> Result<Stored, Error> {
+    /// Makes the object whole, durable and visible.
+    pub(super) fn finish(self) -> Result<Stored, Error> {
         let disk = Arc::clone(&self.disk);
-        let disk = &*disk;
-        let target = disk.root.join(&self.path);
-        let folder = parent(&target);
-        disk.env.reached(points::WRITTEN);
+        finish_all(&disk, vec![Ok(self)]).pop().expect("one file has one result")
+    }
 
-        // Before the fsync: the new folders then reach the disk with the file, and the fsyncs below find nothing left to do.
-        let mut unsettled = disk.dirs.make(disk, folder)?;
-        if !disk.forgets_fsync() {
+    fn make_folders(&mut self) -> Result<(), Error> {
+        self.disk.env.reached(points::WRITTEN);
+        self.folders = Some(self.disk.dirs.make(&self.disk, parent(&self.target))?);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), Error> {
+        if !self.disk.forgets_fsync() {
             // Never tried a second time: after an error the system may call the lost bytes clean.
             self.file.sync_all().map_err(|source| Error::Sync { path: self.temp.clone(), source: Arc::new(source) })?;
-            disk.saw(Event::SyncedFile(&self.temp));
+            self.disk.saw(Event::SyncedFile(&self.temp));
         }
-        disk.env.reached(points::SYNCED);
+        self.disk.env.reached(points::SYNCED);
+        Ok(())
+    }
 
+    fn link(&mut self) -> Result<(), Error> {
+        let disk = Arc::clone(&self.disk);
+        let folder = parent(&self.target);
         let mut tries = 0;
         // A link, because a rename would replace what has the name already.
-        while let Err(error) = std::fs::hard_link(&self.temp, &target) {
+        while let Err(error) = std::fs::hard_link(&self.temp, &self.target) {
             tries += 1;
             match error.kind() {
                 io::ErrorKind::AlreadyExists => {
@@ -199,24 +217,15 @@ impl TempFile {
                 // A delete beside us found the folder empty and removed it.
                 io::ErrorKind::NotFound if tries < TRIES_MAX => {
                     disk.dirs.forget(folder);
-                    unsettled = disk.dirs.make(disk, folder)?;
+                    self.folders = Some(disk.dirs.make(&disk, folder)?);
                 }
-                _ => return Err(Error::io("link the temp file to", &target)(error)),
+                _ => return Err(Error::io("link the temp file to", &self.target)(error)),
             }
         }
-        disk.saw(Event::Linked { from: &self.temp, to: &target });
+        disk.saw(Event::Linked { from: &self.temp, to: &self.target });
         disk.env.reached(points::LINKED);
         self.remove();
-
-        if let Err(error) = disk.dirs.settle(disk, folder, unsettled) {
-            // The object counts as not written. Removing it and its folders has the next try make them anew, not trust a failed fsync.
-            if let Err(left) = disk.delete(&self.path) {
-                tracing::warn!(object = %self.path, error = %left, "an object whose folder could not be synced is left behind");
-            }
-            return Err(error);
-        }
-        disk.env.reached(points::DURABLE);
-        Ok(self.written)
+        Ok(())
     }
 
     /// Best effort: what stays is swept when the storage is opened next.
@@ -231,6 +240,44 @@ impl Drop for TempFile {
     fn drop(&mut self) {
         self.remove();
     }
+}
+
+/// Temp files → fsync → link under their names → fsync of the folders: each step for all of them before the next one, so that
+/// the fsyncs find as much as can be had to write, and each folder is synced once. Every file has a result of its own.
+pub(super) fn finish_all(disk: &Disk, files: Vec<Result<TempFile, Error>>) -> Vec<Result<Stored, Error>> {
+    // Before the fsyncs: the new folders may then reach the disk with the files, and cost nothing below.
+    let files = each(files, TempFile::make_folders);
+    let files = each(files, TempFile::sync);
+    let mut files = each(files, TempFile::link);
+
+    let folders = files.iter_mut().flatten().filter_map(|file| Some((parent(&file.target), file.folders.take()?)));
+    let mut settled = disk.dirs.settle_all(disk, folders.collect()).into_iter();
+    let finish = |file: Result<TempFile, Error>| {
+        let file = file?;
+        if let Some(Err(error)) = settled.next() {
+            // The object counts as not written. Removing it and its folders has the next try make them anew, not trust a failed fsync.
+            if let Err(left) = disk.delete(&file.path) {
+                tracing::warn!(object = %file.path, error = %left, "an object whose folder could not be synced is left behind");
+            }
+            return Err(error);
+        }
+        disk.env.reached(points::DURABLE);
+        Ok(file.written)
+    };
+    files.into_iter().map(finish).collect()
+}
+
+/// Takes a step with each file that got so far. One that fails is dropped, which removes it.
+fn each(
+    files: Vec<Result<TempFile, Error>>,
+    step: impl Fn(&mut TempFile) -> Result<(), Error>,
+) -> Vec<Result<TempFile, Error>> {
+    let step = |file: Result<TempFile, Error>| {
+        let mut file = file?;
+        step(&mut file)?;
+        Ok(file)
+    };
+    files.into_iter().map(step).collect()
 }
 
 fn parent(target: &Path) -> &Path {

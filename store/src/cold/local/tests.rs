@@ -188,6 +188,105 @@ fn every_folder_on_the_way_lasts() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_that_wait_are_written_together() {
+    const WAITING: usize = 12;
+    /// Holds the first fsync of a folder until all others wait behind it.
+    #[derive(Debug, Default)]
+    struct Hold {
+        puts: std::sync::OnceLock<Arc<Puts>>,
+        synced: Mutex<Vec<PathBuf>>,
+        journal: Option<Journal>,
+    }
+    impl Witness for Hold {
+        fn saw(&self, event: Event<'_>) {
+            self.journal.as_ref().unwrap().saw(event);
+            if let Event::SyncingDir(dir) = event
+                && let Some(puts) = self.puts.get()
+            {
+                if self.synced.lock().unwrap().is_empty() {
+                    while puts.waiting() < WAITING + 2 {
+                        thread::yield_now();
+                    }
+                }
+                self.synced.lock().unwrap().push(dir.to_owned());
+            }
+        }
+    }
+    let dir = TempDir::new().unwrap();
+    let (root, journal) = (dir.path().join("root"), dir.path().join("journal"));
+    let hold = Arc::new(Hold { journal: Some(Journal::open(&journal).unwrap()), ..Hold::default() });
+    let options = Options { fsyncs_max: 1, witness: Some(Arc::clone(&hold) as _) };
+    let local = open(&root, Arc::new(SystemEnv), options);
+    local.disk.put("in", b"the way").unwrap();
+    hold.puts.set(Arc::clone(&local.puts)).unwrap();
+
+    // One that is under way, then one for each of many users, one that cannot be, and one that was there already.
+    let paths = (0..WAITING).map(|n| format!("users/t/user-{n}/object"));
+    let paths: Vec<String> =
+        ["first/object".to_owned()].into_iter().chain(paths).chain(["in/it".to_owned(), "in".to_owned()]).collect();
+    let mut puts: Vec<_> = paths.iter().map(|path| local.put_small(path, Bytes::from_static(b"x"))).collect();
+    assert!(futures::poll!(&mut puts[0]).is_pending());
+    while local.puts.waiting() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let results = futures::future::join_all(puts).await;
+    let refused: Vec<&str> =
+        paths.iter().zip(&results).filter(|(_, result)| result.is_err()).map(|(path, _)| path.as_str()).collect();
+    assert_eq!(refused, ["in/it", "in"], "one that fails takes nobody with it");
+
+    let synced = hold.synced.lock().unwrap().clone();
+    let root = local.root();
+    let times = |folder: &str| synced.iter().filter(|dir| **dir == root.join(folder)).count();
+    assert_eq!(
+        (times("users/t"), times("users")),
+        (1, 1),
+        "the folders above all users are synced once for all of them"
+    );
+    assert_eq!((0..WAITING).map(|n| times(&format!("users/t/user-{n}"))).sum::<usize>(), WAITING);
+    let lost = Journal::open(&journal).unwrap().cut(root).unwrap();
+    assert_eq!(lost, <[PathBuf; 0]>::default(), "acknowledged, and gone after a power cut");
+    for (path, result) in paths.iter().zip(&results) {
+        assert_eq!(root.join(path).is_file(), result.is_ok() || path == "in", "{path}");
+    }
+    assert_eq!(temp_files(root), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_nobody_waits_for_is_not_written() {
+    /// Lets a thread sync no folder before it may.
+    #[derive(Debug, Default)]
+    struct Gate(Mutex<bool>, std::sync::Condvar);
+    impl Witness for Gate {
+        fn saw(&self, event: Event<'_>) {
+            if let Event::SyncingDir(_) = event {
+                drop(self.1.wait_while(self.0.lock().unwrap(), |shut| *shut).unwrap());
+            }
+        }
+    }
+    let dir = TempDir::new().unwrap();
+    let gate = Arc::new(Gate::default());
+    let options = Options { fsyncs_max: 1, witness: Some(Arc::clone(&gate) as _) };
+    let local = open(dir.path(), Arc::new(SystemEnv), options);
+    *gate.0.lock().unwrap() = true;
+    let mut first = local.put_small("first", Bytes::from_static(b"x"));
+    let mut second = local.put_small("second", Bytes::from_static(b"x"));
+    let mut third = local.put_small("third", Bytes::from_static(b"x"));
+    assert!(futures::poll!(&mut first).is_pending());
+    while local.puts.waiting() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(futures::poll!(&mut second).is_pending());
+    assert!(futures::poll!(&mut third).is_pending());
+    drop(second);
+    *gate.0.lock().unwrap() = false;
+    gate.1.notify_all();
+    first.await.unwrap();
+    third.await.unwrap();
+    assert!(local.root().join("first").is_file() && local.root().join("third").is_file());
+    assert!(!local.root().join("second").exists());
+}
+
 #[test]
 fn waiters_share_the_next_fsync_of_their_folder() {
     const WAITERS: usize = 8;
