@@ -89,12 +89,7 @@ impl Database {
                 failed(reason)
             }
         })?;
-        let bounds = Memory {
-            block_cache_bytes_max: options.block_cache_bytes_max,
-            jobs_cache_bytes_max: options.jobs_cache_bytes_max,
-            write_buffer_bytes_max: options.write_buffer_bytes_max,
-            ..Memory::default()
-        };
+        let bounds = bounds(options);
         Ok(Database { db, spaces, path: path.to_owned(), tuning, bounds })
     }
 
@@ -129,7 +124,7 @@ impl Database {
                 Err(error) => return Err(failed(error.into_string())),
             }
         };
-        Ok(Database { db, spaces, path: path.to_owned() })
+        Ok(Database { db, spaces, path: path.to_owned(), tuning, bounds: bounds(options) })
     }
 
     /// Where seqs and times go on, from what the last batch with rows left.
@@ -188,6 +183,16 @@ pub(super) fn read(space: Space) -> impl Fn(rocksdb::Error) -> Error {
     move |error| match error.kind() {
         rocksdb::ErrorKind::Corruption => Error::Corrupt { space: space.name, reason: error.into_string() },
         _ => Error::Read { space: space.name, reason: error.into_string() },
+    }
+}
+
+/// What memory is allowed, with nothing used yet.
+fn bounds(options: &Options) -> Memory {
+    Memory {
+        block_cache_bytes_max: options.block_cache_bytes_max,
+        jobs_cache_bytes_max: options.jobs_cache_bytes_max,
+        write_buffer_bytes_max: options.write_buffer_bytes_max,
+        ..Memory::default()
     }
 }
 
