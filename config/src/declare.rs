@@ -43,6 +43,10 @@ pub(crate) trait Kind {
     fn show(&self, value: &Self::Value) -> Option<String>;
     /// What sort of value it is, in a word.
     fn name(&self) -> &'static str;
+    /// The words it takes, if it takes no others.
+    fn words(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
     /// The bounds of what is wrapped, for a kind that wraps another.
     fn bounds(&self) -> Option<(String, String)> {
         None
@@ -88,7 +92,12 @@ impl<K: Kind> Declared<K> {
     }
 
     fn shown(&self) -> Shown {
-        Shown { default: self.kind.show(&self.default), example: self.example, bounds: self.shown_bounds() }
+        Shown {
+            default: self.kind.show(&self.default),
+            example: self.example,
+            bounds: self.shown_bounds(),
+            words: self.kind.words(),
+        }
     }
 
     fn shown_bounds(&self) -> Option<(String, String)> {
@@ -104,6 +113,7 @@ pub(crate) struct Shown {
     pub(crate) default: Option<String>,
     pub(crate) example: Option<&'static str>,
     pub(crate) bounds: Option<(String, String)>,
+    pub(crate) words: Vec<&'static str>,
 }
 
 /// Shows a declaration; the caller says the type of its value, which nothing else here would tell.
@@ -351,6 +361,9 @@ impl<T: Copy + PartialOrd> Kind for Choice<T> {
     }
     fn name(&self) -> &'static str {
         "choice"
+    }
+    fn words(&self) -> Vec<&'static str> {
+        self.0.iter().map(|(word, _)| *word).collect()
     }
 }
 

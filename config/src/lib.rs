@@ -17,12 +17,14 @@ mod list; // every setting with its value, for those who ask what counts
 mod load; // file, then environment, then the rules between settings
 mod nearest; // "did you mean"
 mod render; // the commented ebbtide.toml
+mod schema; // what editors complete the file by
 mod settings; // every setting, with its documentation
 mod unit; // "64 MiB" and "60s"
 mod workflow; // [[workflow]]
 
 pub use error::{Error, Place, Problem};
 pub use list::Listed;
+pub use schema::KindSchema;
 pub use settings::{
     Copy, Drain, Engine, Flush, Jobs, Metrics, Query, Server, Settings, Shutdown, Storage, Tracing, Transaction,
 };

@@ -11,6 +11,7 @@ pub mod verify; // segments read again and compared with the manifest
 
 pub mod declared; // what the settings declare, as the scheduler takes it
 pub mod kinds; // what the kinds share
+pub mod schema; // the settings file's schema, for editors
 
 #[cfg(test)]
 mod stored_forms; // bodies that must always load

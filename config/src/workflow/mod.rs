@@ -3,6 +3,7 @@
 //! Nothing here knows what a kind is. A kind's parameters are kept as they were written, together with their places, so that
 //! whoever knows the kind can refuse them at file, line and column: see [`Workflow::problem`].
 
+mod docs; // what each key means, for editors
 mod read; // from the file, with positions
 mod value; // TOML values as JSON, with the place of every key
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use crate::error::{Place, Problem};
 
+pub(crate) use docs::{NAME_PATTERN, describe};
 pub(crate) use read::read;
 
 /// A workflow as it was declared.

@@ -17,9 +17,10 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const NAME_CHARACTERS_MAX: usize = 63;
 
 /// The keys of a workflow, in the order in which they are documented.
-const KEYS: [&str; 9] = ["name", "kind", "trigger", "parameters", "retry", "timeout", "overlap", "missed", "enabled"];
-const RETRY_KEYS: [&str; 3] = ["attempts_max", "backoff_min", "backoff_max"];
-const TRIGGER_KEYS: [&str; 5] = ["cron", "time_zone", "interval", "rows", "bytes"];
+pub(super) const KEYS: [&str; 9] =
+    ["name", "kind", "trigger", "parameters", "retry", "timeout", "overlap", "missed", "enabled"];
+pub(super) const RETRY_KEYS: [&str; 3] = ["attempts_max", "backoff_min", "backoff_max"];
+pub(super) const TRIGGER_KEYS: [&str; 5] = ["cron", "time_zone", "interval", "rows", "bytes"];
 const TRIGGER_FORMS: &str = "{ cron = \"0 3 * * *\", time_zone = \"Europe/Berlin\" }, { interval = \"1h\" }, \
                              { rows = 10000 }, { bytes = \"64 MiB\" } or \"manual\"";
 
