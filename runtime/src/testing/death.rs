@@ -1,7 +1,7 @@
 //! An engine that dies at a chosen commit, as the process would: nothing later is written and nobody hears anything more.
 
 use crate::keys::JOBS;
-use ebbtide_engine::{BoxFuture, Commit, CommitError, Committed, Engine, Health, SharedEngine, Snapshot};
+use ebbtide_engine::{BoxFuture, Commit, CommitError, Committed, Engine, Health, Memory, SharedEngine, Snapshot, Space};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
@@ -166,6 +166,14 @@ impl Engine for Mortal {
 
     fn raise_seq(&self, floor: u64) {
         self.engine.raise_seq(floor);
+    }
+
+    fn compact(&self, space: Space, live_keys: u64) -> BoxFuture<'static, ()> {
+        self.engine.compact(space, live_keys)
+    }
+
+    fn memory(&self) -> Memory {
+        self.engine.memory()
     }
 
     fn health(&self) -> Health {

@@ -3,7 +3,8 @@
 use crate::script::{Act, job, mark};
 use crate::world::{World, in_time, submit, wait};
 use ebbtide_engine::{
-    Commit, CommitError, Committed, Cursor, Engine, Error, Health, KeyRange, Order, SharedEngine, Snapshot, Space,
+    Commit, CommitError, Committed, Cursor, Engine, Error, Health, KeyRange, Memory, Order, SharedEngine, Snapshot,
+    Space,
 };
 use ebbtide_runtime::keys::JOBS;
 use ebbtide_runtime::{NewJob, Options, Runtime, Status};
@@ -41,8 +42,24 @@ impl Engine for Faulty {
         self.below.raise_seq(floor);
     }
 
+    fn compact(&self, space: Space, live_keys: u64) -> BoxFuture<'static, ()> {
+        self.below.compact(space, live_keys)
+    }
+
+    fn memory(&self) -> Memory {
+        self.below.memory()
+    }
+
     fn health(&self) -> Health {
         self.below.health()
+    }
+
+    fn compact(&self, space: Space, bytes_min: u64) -> BoxFuture<'static, ()> {
+        self.below.compact(space, bytes_min)
+    }
+
+    fn memory(&self) -> Memory {
+        self.below.memory()
     }
 
     fn close(&self) {

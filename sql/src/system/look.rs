@@ -50,4 +50,8 @@ impl Cursor for CountedCursor {
         self.reads.add(1);
         self.cursor.next()
     }
+
+    fn seek(&mut self, key: &[u8]) {
+        self.cursor.seek(key);
+    }
 }
