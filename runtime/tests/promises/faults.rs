@@ -54,14 +54,6 @@ impl Engine for Faulty {
         self.below.health()
     }
 
-    fn compact(&self, space: Space, bytes_min: u64) -> BoxFuture<'static, ()> {
-        self.below.compact(space, bytes_min)
-    }
-
-    fn memory(&self) -> Memory {
-        self.below.memory()
-    }
-
     fn close(&self) {
         self.below.close();
     }
