@@ -14,12 +14,14 @@ mod due; // which slots are due
 mod fire; // a slot and its job in one commit
 mod line; // one workflow on its way through time
 mod list; // how each went and when it runs next
+mod prune; // old slots leave the ledger
 mod scheduler; // the task that starts what is due
 mod slots; // the ledger
 
 pub use cron::{BadCron, Cron, Note, Occurrence};
 pub use declared::{Declared, Missed, Overlap, When};
 pub use list::Listed;
+pub use prune::{OldSlots, prune};
 pub use scheduler::{RunError, Scheduler};
 pub use slots::{Slot, SlotCursor, SlotStatus, UnknownSlotStatus, slots};
 

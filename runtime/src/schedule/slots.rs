@@ -203,8 +203,13 @@ impl Slot {
 
     /// Adds the writes that remove it.
     pub(crate) fn remove(&self, writes: &mut Vec<Write>) {
-        writes.push(Write::delete(SLOTS, self.key()));
-        writes.push(Write::delete(SLOTS, time_key(self.nominal_time, &self.workflow)));
+        Self::forget(&self.workflow, self.nominal_time, writes);
+    }
+
+    /// Adds the writes that remove a slot.
+    pub(crate) fn forget(workflow: &str, nominal_time: i64, writes: &mut Vec<Write>) {
+        writes.push(Write::delete(SLOTS, slot_key(workflow, nominal_time)));
+        writes.push(Write::delete(SLOTS, time_key(nominal_time, workflow)));
     }
 }
 
@@ -226,14 +231,24 @@ pub(crate) fn slot_key(workflow: &str, nominal_time: i64) -> Vec<u8> {
     key
 }
 
-fn time_key(nominal_time: i64, workflow: &str) -> Vec<u8> {
-    let mut key = vec![b't'];
+pub(crate) fn time_prefix() -> Vec<u8> {
+    vec![b't']
+}
+
+/// Where the keys of slots that are due at `nominal_time` or later begin.
+pub(crate) fn times_from(nominal_time: i64) -> Vec<u8> {
+    let mut key = time_prefix();
     key.extend_from_slice(&keys::ordered(nominal_time));
+    key
+}
+
+fn time_key(nominal_time: i64, workflow: &str) -> Vec<u8> {
+    let mut key = times_from(nominal_time);
     key.extend_from_slice(workflow.as_bytes());
     key
 }
 
-fn time_key_parts(key: &[u8]) -> Option<(i64, String)> {
+pub(crate) fn time_key_parts(key: &[u8]) -> Option<(i64, String)> {
     let (time, workflow) = key.strip_prefix(b"t")?.split_at_checked(8)?;
     Some((unordered(time)?, String::from_utf8(workflow.to_vec()).ok()?))
 }
@@ -292,7 +307,7 @@ impl fmt::Debug for SlotCursor {
 ///
 /// When the engine cannot read.
 pub fn slots(snapshot: &Arc<dyn Snapshot>, workflow: Option<&str>) -> Result<SlotCursor, Error> {
-    let prefix = workflow.map_or_else(|| vec![b't'], workflow_prefix);
+    let prefix = workflow.map_or_else(time_prefix, workflow_prefix);
     let cursor = Arc::clone(snapshot).scan(SLOTS, KeyRange::prefix(&prefix), Order::Descending)?;
     Ok(SlotCursor { snapshot: Arc::clone(snapshot), cursor, workflow: workflow.map(str::to_owned) })
 }

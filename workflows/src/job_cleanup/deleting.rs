@@ -7,7 +7,7 @@ use super::{Totals, Work, done::Done, snapshotting::Snapshotting};
 use crate::kinds::read;
 use crate::verify::findings;
 use ebbtide_runtime::prune::{self, Place};
-use ebbtide_runtime::{Step, StepError};
+use ebbtide_runtime::{Step, StepError, schedule};
 use serde::{Deserialize, Serialize};
 
 /// See the module.
@@ -25,6 +25,7 @@ pub(super) struct Deleting {
 enum What {
     Jobs { after: Option<Place> },
     Findings { after: Option<Vec<u8>> },
+    Slots { after: Option<Vec<u8>> },
 }
 
 /// What a batch leads to.
@@ -33,7 +34,7 @@ pub(super) enum AfterBatch {
     Finished(Done),
 }
 
-/// Findings in a batch.
+/// Findings or slots in a batch.
 const RECORDS_MAX: usize = 4096;
 
 impl Deleting {
@@ -77,6 +78,20 @@ impl Deleting {
                 }
                 match batch.next {
                     Some(next) => What::Findings { after: Some(next) },
+                    None => What::Slots { after: None },
+                }
+            }
+            What::Slots { after } => {
+                let batch = read("reading the ledger of slots", cx, move |snapshot| {
+                    schedule::prune(&snapshot, through, after.as_deref(), RECORDS_MAX)
+                })
+                .await?;
+                self.totals.slots += batch.slots;
+                if !work.dry_run {
+                    cx.extend(batch.writes);
+                }
+                match batch.next {
+                    Some(next) => What::Slots { after: Some(next) },
                     None => {
                         let totals = self.totals.clone();
                         return Ok(AfterBatch::Finished(Done::new(self, totals, cx)));
@@ -95,6 +110,7 @@ impl Deleting {
         match self.what {
             What::Jobs { .. } => "jobs",
             What::Findings { .. } => "findings",
+            What::Slots { .. } => "slots",
         }
     }
 }
