@@ -3,8 +3,9 @@
 use super::{FlushRows, FlushTables, Flusher, Options};
 use crate::kinds::{FILE_TIMESTAMP, Tables};
 use crate::testing::{Shore, flush, run, user, world};
+use ebbtide_runtime::schedule::{Declared, Scheduler, When};
 use ebbtide_runtime::testing::{Env, Moment, START, World, crash_everywhere};
-use ebbtide_runtime::{Filter, Job, NewJob, Status};
+use ebbtide_runtime::{Filter, Job, NewJob, Status, kind};
 use ebbtide_store::path::FileName;
 use ebbtide_store::{Kind, Table, UserId, hot};
 use std::sync::{Arc, Mutex};
@@ -124,4 +125,19 @@ fn a_flush_says_which_tables() {
     assert_eq!(parsed.tables, Tables::Namespace("chat".to_owned()));
     let error = serde_json::from_value::<FlushRows>(serde_json::json!({})).unwrap_err().to_string();
     assert!(error.starts_with("missing field: say which tables"), "{error}");
+}
+#[tokio::test(flavor = "multi_thread")]
+async fn a_declared_flush_is_run_by_hand_and_counts_its_rows() {
+    let (mut world, shore) = world(Env::held_at(START)).await;
+    let tables = two_tables(&mut world, &shore).await;
+    let kind = kind::parse(super::KIND, serde_json::json!({ "table": "chat.log" })).unwrap();
+    let declared = Declared::new("nightly", super::KIND, kind, When::Manual);
+    let runtime = world.runtime().await;
+    let scheduler = Scheduler::start(&runtime, vec![declared]);
+    let submitted = scheduler.run("nightly").await.unwrap();
+    world.run_to_idle().await;
+    let job = world.job(submitted.id());
+    assert_eq!((job.status, job.workflow.as_str()), (Status::Completed, "nightly"), "{:?}", job.error);
+    assert_eq!(cold(&shore, &tables), [0, 20]);
+    scheduler.stop();
 }
