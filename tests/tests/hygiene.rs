@@ -21,9 +21,10 @@ const SLEEPS: [&str; 4] = [
 const DEADLINE: &str = concat!("() = tokio::time::", "sleep(");
 
 /// Where pausing is what is wanted, and why.
-const PAUSES: [(&str, &str); 4] = [
+const PAUSES: [(&str, &str); 5] = [
     ("server/src/bench", "a benchmark watches what cannot signal: PostgreSQL coming up, memory settling"),
     ("server/src/cli/flush.rs", "a job in another process can only be asked after"),
+    ("server/src/observe/http.rs", "after the operating system could not give a connection, it is left alone"),
     ("server/src/wire/mod.rs", "after the operating system could not give a connection, it is left alone"),
     ("workflows/src/flush/trigger.rs", "rows that arrive close together are counted once"),
 ];

@@ -15,6 +15,8 @@ pub(super) const DEFAULT_FILE: &str = "ebbtide.toml";
 pub(super) enum Command {
     /// Read the settings as a start would, and say what is wrong with them
     Check(Source),
+    /// Print the JSON Schema of the settings file, with every kind of workflow, by which editors complete and check it
+    Schema,
 }
 
 /// Where settings come from.
@@ -39,7 +41,13 @@ impl Source {
 }
 
 pub(super) fn run(command: &Command) -> Outcome {
-    let Command::Check(source) = command;
+    let source = match command {
+        Command::Check(source) => source,
+        Command::Schema => {
+            print!("{}", ebbtide_workflows::schema::config_schema_file());
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     match source.load() {
         Ok(_) => {
             match source.file() {

@@ -159,7 +159,6 @@ impl Gather {
         set.map_err(|error| error.to_string())?.map_err(|error| format!("the numbers cannot be read: {error}"))
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "gauges are floating, and exact far beyond any of these numbers")]
     fn set_now(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let snapshot = self.database.engine().snapshot();
         ebbtide_runtime::metrics::record_jobs(&*snapshot)?;

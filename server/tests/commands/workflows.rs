@@ -95,3 +95,10 @@ fn a_server_lists_and_runs_what_is_declared() {
     let unknown = server.run(&["workflows", "run", "orphan"]).failed();
     assert!(unknown.contains("did you mean 'orphans'?"), "{unknown}");
 }
+
+#[test]
+fn the_schema_of_the_settings_file_is_the_one_that_is_checked_in() {
+    let said = run(&["config", "schema"]).succeeded();
+    let kept = include_str!("../../../docs/ebbtide.schema.json");
+    assert!(said == kept, "docs/ebbtide.schema.json is out of date; make it with: ebbtide config schema");
+}
