@@ -175,7 +175,7 @@ async fn ask(shared: &Arc<Shared>, live: &Arc<Live>) -> Result<bool, Error> {
         }
         drop(held);
         live.signal.trip(Stop::Cancelled);
-        shared.tasks.spawn(insist(Arc::clone(shared), Arc::clone(live)));
+        shared.supervise(insist(Arc::clone(shared), Arc::clone(live)));
         return Ok(true);
     }
     Ok(false)

@@ -62,6 +62,7 @@ mod recover; // the start of a node
 mod recovery; // what a start found of an earlier life
 mod runner; // which job runs now
 mod services; // what steps can ask for by type
+mod supervisor; // the thread that looks after the jobs
 mod waiters; // who wants to hear that a job ended
 mod watch; // claims of others, and when they are given up
 

@@ -39,6 +39,10 @@ pub(crate) struct Shared {
     pub(crate) killed: CancellationToken,
     /// … and is spawned here, so that its end can be waited for.
     pub(crate) tasks: TaskTracker,
+    /// Where steps run: the runtime that this one was started in.
+    pub(crate) workers: tokio::runtime::Handle,
+    /// Where no step runs.
+    pub(crate) supervisor: OnceLock<tokio::runtime::Handle>,
     /// The clock that leases and timeouts are judged by.
     pub(crate) awake: Awake,
     /// Claims of others.
@@ -105,6 +109,8 @@ impl Shared {
             checkpointing: AtomicBool::new(false),
             killed: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            workers: tokio::runtime::Handle::current(),
+            supervisor: OnceLock::new(),
             awake: Awake::new(2 * beat_interval(lease)),
             watch: Watch::default(),
             claims_failed: AtomicU32::new(0),
@@ -309,7 +315,7 @@ fn beat_interval(lease: Duration) -> Duration {
 pub(crate) async fn schedule(shared: Arc<Shared>) {
     loop {
         while let Some(slot) = shared.take_due() {
-            shared.tasks.spawn(occupy(Arc::clone(&shared), slot));
+            shared.tasks.spawn_on(occupy(Arc::clone(&shared), slot), &shared.workers);
         }
         if shared.jobs().queue.take_spilled() {
             refill(&shared).await;

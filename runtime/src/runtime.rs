@@ -2,15 +2,15 @@
 
 use crate::error::Error;
 use crate::job::{Job, JobId, Transition};
-use crate::lease;
 use crate::nodes;
 use crate::progress::Figures;
 use crate::query::{self, Filter};
 use crate::recover;
 use crate::recovery::Recovery;
-use crate::runner::{self, Shared};
+use crate::runner::Shared;
 use crate::services::Services;
 use crate::status::Status;
+use crate::supervisor;
 use ebbtide_engine::SharedEngine;
 use ebbtide_engine::env::SharedEnv;
 use std::fmt;
@@ -110,8 +110,7 @@ impl Builder {
         let recovery = recover::recover(&shared).await?;
         tracing::info!("{recovery}");
         nodes::started(&shared, &recovery).await;
-        shared.tasks.spawn(runner::schedule(Arc::clone(&shared)));
-        shared.tasks.spawn(lease::beat(Arc::clone(&shared)));
+        supervisor::start(&shared)?;
         Ok(Runtime(Arc::new(Handle { recovery, shared })))
     }
 }

@@ -79,7 +79,7 @@ async fn start_timeout(shared: &Arc<Shared>, live: &Arc<Live>) {
     let timeout = live.held.lock().await.row.timeout_micros;
     if let Some(timeout) = timeout {
         let left = Duration::from_micros(timeout.saturating_sub(live.ran_before_micros));
-        shared.tasks.spawn(overrule::time_out(Arc::clone(shared), Arc::clone(live), left));
+        shared.supervise(overrule::time_out(Arc::clone(shared), Arc::clone(live), left));
     }
 }
 

@@ -1,9 +1,10 @@
 //! A stale claim commits nothing, and a claim whose holder stopped beating goes to another runner.
 
 use crate::script::{Act, job, mark};
-use crate::world::{World, in_time, submit, wait};
+use crate::world::{PATIENCE, World, in_time, submit, wait};
 use ebbtide_engine::env::Defect;
-use ebbtide_runtime::{JobId, Options, Runtime, Status};
+use ebbtide_runtime::{Filter, JobId, NewJob, Options, Runtime, Status, query};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Two runtimes on one engine: the second takes the job over while the first still works on it, deaf to everything.
@@ -145,4 +146,32 @@ async fn a_step_that_shows_signs_of_life_keeps_its_job() {
     let id = submit(&runtime, job([Act::Alive(Duration::from_millis(900)), mark("once")])).await;
     let done = wait(&runtime, &id).await;
     assert_eq!((done.status, done.epoch, world.marks("once")), (Status::Completed, 1, 1));
+}
+
+#[tokio::test]
+async fn a_step_that_blocks_the_only_worker_stops_no_beat_and_no_timeout() {
+    let world = World::new();
+    let options = Options { lease: Duration::from_millis(60), ..world.options.clone() };
+    let runtime = world.start_as(options).await;
+    // There is one thread for steps, and this test runs on it: nothing but the runtime's own thread is left.
+    let new = NewJob { timeout: Some(Duration::from_millis(400)), ..job([Act::Block]) };
+    let opener = std::thread::spawn({
+        let (engine, stage) = (world.engine.clone(), Arc::clone(&world.stage));
+        move || {
+            let failed = || {
+                let jobs = query::jobs(&engine.snapshot(), Filter::default()).unwrap().page(1).unwrap();
+                jobs.first().is_some_and(|job| job.status == Status::Failed)
+            };
+            let end = std::time::Instant::now() + PATIENCE;
+            while !failed() && std::time::Instant::now() < end {
+                std::thread::yield_now();
+            }
+            stage.open_gate();
+        }
+    });
+    let id = submit(&runtime, new).await;
+    let job = wait(&runtime, &id).await;
+    opener.join().unwrap();
+    assert_eq!(job.status, Status::Failed);
+    assert!(job.error.unwrap().contains("which is its timeout"));
 }

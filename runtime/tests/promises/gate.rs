@@ -95,6 +95,16 @@ pub(crate) struct GatedWorld {
     pub(crate) env: Arc<Gated>,
     pub(crate) stage: Arc<Stage>,
     directory: TempDir,
+    _let_go: LetGo,
+}
+
+/// A test that fails leaves no thread behind that its end would wait for.
+struct LetGo(Arc<Gated>);
+
+impl Drop for LetGo {
+    fn drop(&mut self) {
+        self.0.let_go();
+    }
 }
 
 fn open(path: &Path, env: &Arc<Gated>) -> SharedEngine {
@@ -115,7 +125,8 @@ impl GatedWorld {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let env = environment();
-        Self { engine: open(directory.path(), &env), env, stage: Arc::new(Stage::new()), directory }
+        let engine = open(directory.path(), &env);
+        Self { engine, _let_go: LetGo(Arc::clone(&env)), env, stage: Arc::new(Stage::new()), directory }
     }
 
     /// Options under which what fails is tried again at once.
@@ -139,12 +150,13 @@ impl GatedWorld {
 
     /// Closes the engine and opens its directory again, with nothing armed. No runtime may be left.
     pub(crate) fn reopen(self) -> Self {
-        let GatedWorld { engine, env, stage, directory } = self;
+        let GatedWorld { engine, env, stage, directory, .. } = self;
         env.let_go();
         engine.close();
         drop(engine);
         let env = environment();
-        GatedWorld { engine: open(directory.path(), &env), env, stage, directory }
+        let engine = open(directory.path(), &env);
+        GatedWorld { engine, _let_go: LetGo(Arc::clone(&env)), env, stage, directory }
     }
 
     pub(crate) fn marks(&self, name: &str) -> i64 {
