@@ -29,8 +29,10 @@ pub fn config_schema_file() -> String {
 #[cfg(test)]
 mod tests {
     use super::{config_schema, config_schema_file};
+    use crate::declared::declared;
     use ebbtide_config::Settings;
     use serde_json::{Value, json};
+    use std::io::Write;
 
     #[test]
     fn the_copy_in_the_documentation_is_the_generated_one() {
@@ -121,6 +123,25 @@ mod tests {
 
     fn workflow(lines: &str) -> String {
         format!("[[workflow]]\nname = \"x\"\nkind = \"job_cleanup\"\ntrigger = \"manual\"\n{lines}\n")
+    }
+
+    #[test]
+    fn the_examples_of_the_page_on_workflows_are_right() {
+        let page = include_str!("../../docs/declaring-workflows.md");
+        let examples: Vec<&str> = page
+            .split("```toml\n")
+            .skip(1)
+            .filter_map(|rest| rest.split_once("```").map(|(example, _)| example))
+            .collect();
+        assert!(examples.len() >= 6, "{} examples", examples.len());
+        for example in examples {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(example.as_bytes()).unwrap();
+            let settings = Settings::load(Some(file.path()), std::iter::empty()).unwrap();
+            assert!(!settings.workflows.is_empty(), "{example}");
+            declared(&settings).unwrap();
+            assert_eq!(check(example), Ok(()), "{example}");
+        }
     }
 
     #[test]

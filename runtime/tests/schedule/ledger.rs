@@ -143,3 +143,31 @@ async fn the_ledger_keeps_a_bounded_number_of_slots() {
     let listed = std::iter::from_fn(|| all.next().unwrap()).count();
     assert_eq!(listed, kept.len(), "both orders are shortened");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_slots_are_removed_in_batches_and_the_newest_of_each_workflow_stays() {
+    use ebbtide_engine::Commit;
+    use ebbtide_runtime::schedule::prune;
+    let mut town = Town::new([tick("hourly", cron("@hourly")), tick("once", cron("30 1 1 1 *"))]);
+    town.look().await;
+    for _ in 0..20 {
+        town.advance(HOUR / 2).await;
+    }
+    let (mut after, mut removed, mut batches) = (None, 0, 0);
+    loop {
+        let batch = prune(&town.world.engine.snapshot(), START + 6 * HOUR, after.as_deref(), 2).unwrap();
+        (removed, batches) = (removed + batch.slots, batches + 1);
+        town.world.engine.commit(Commit { writes: batch.writes, ..Commit::default() }).await.unwrap();
+        after = batch.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!((removed, batches), (6, 4));
+    assert_eq!(town.ledger("hourly").first(), Some(&(7 * 60, SlotStatus::Fired)));
+    assert_eq!(town.ledger("once"), [(90, SlotStatus::Fired)]);
+    // A restart finds its place by what is left.
+    town.crash().await;
+    town.advance(HOUR).await;
+    assert_eq!(town.jobs().len(), 12);
+}

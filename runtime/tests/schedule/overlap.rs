@@ -1,10 +1,10 @@
 //! A slot is due while an earlier run is active.
 
-use crate::tick::Tick;
+use crate::tick::{Tick, ticking};
 use crate::town::{MINUTE, Town, cron, declared, tick};
 use ebbtide_runtime::schedule::{Declared, Overlap, RunError, SlotStatus};
 use ebbtide_runtime::testing::Moment;
-use ebbtide_runtime::{Status, Submitted, Trigger};
+use ebbtide_runtime::{NewJob, Status, Submitted, Trigger};
 
 fn holding(overlap: Overlap) -> Declared {
     Declared { overlap, ..declared("w", cron("*/10 * * * *"), Tick { hold: true, ..Tick::default() }) }
@@ -59,6 +59,22 @@ async fn one_slot_queues_and_starts_when_the_job_ends() {
     assert_eq!((queued.status, queued.job_id), (SlotStatus::Fired, Some(jobs[1].job_id)));
     assert_eq!(queued.reason, Some(format!("waited for job {first}")));
     town.assert_matched("w");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queued_slot_has_its_run_in_the_follow_up_that_takes_its_place() {
+    let mut town = overlapped(Overlap::QueueOne, 1).await;
+    let runtime = town.world.runtime().await;
+    let other = NewJob { follow_up: true, ..NewJob::new("by hand", ticking()).unique(*b"workflow w") };
+    let first = town.jobs()[0].job_id;
+    assert_eq!(runtime.submit(other).await.unwrap(), Submitted::Existing(first));
+    drop(runtime);
+    town.release();
+    town.look().await;
+    let jobs = town.jobs();
+    assert_eq!(jobs.iter().map(|job| job.workflow.as_str()).collect::<Vec<_>>(), ["w", "by hand"]);
+    let queued = &town.slots("w")[1];
+    assert_eq!((queued.status, queued.job_id), (SlotStatus::Fired, Some(jobs[1].job_id)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
