@@ -21,7 +21,9 @@ const SLEEPS: [&str; 4] = [
 const DEADLINE: &str = concat!("() = tokio::time::", "sleep(");
 
 /// Where pausing is what is wanted, and why.
-const PAUSES: [(&str, &str); 5] = [
+const PAUSES: [(&str, &str); 7] = [
+    ("runtime/benches", "a benchmark looks on for a while, at a steady pace"),
+    ("runtime/tests/promises/stopped.rs", "a stopped process has to miss its beats, by a clock that nobody holds"),
     ("server/src/bench", "a benchmark watches what cannot signal: PostgreSQL coming up, memory settling"),
     ("server/src/cli/flush.rs", "a job in another process can only be asked after"),
     ("server/src/observe/http.rs", "after the operating system could not give a connection, it is left alone"),
