@@ -116,6 +116,14 @@ impl World {
     }
 }
 
+impl Drop for World {
+    /// A process that ends while threads still work on the engine ends with an abort inside it.
+    fn drop(&mut self) {
+        let database = self.database.clone();
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(database.close(Duration::ZERO)));
+    }
+}
+
 /// A script on a database of its own.
 pub(super) async fn check(script: &str, expected: Expect) {
     let mut world = World::new().await;

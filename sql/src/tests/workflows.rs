@@ -256,3 +256,35 @@ async fn a_segment_that_is_gone_is_found_and_an_object_that_nothing_names_is_hel
         world.one("admin", &format!("SELECT path, bytes > 0 FROM system.quarantine WHERE job_id = '{id}'")).await;
     assert!(held.ends_with("2001-01-01T00-00-00.parquet | true"), "{held}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slots_are_listed_newest_first_without_sorting() {
+    let tick = Workflow {
+        parameters: json!({ "all": true }),
+        ..Workflow::new("tick", "verify", Trigger::Interval(std::time::Duration::from_millis(20)))
+    };
+    let mut world = World::with(|options| options.settings.workflows = vec![tick]).await;
+    let newest = "SELECT s.workflow, s.status, j.trigger FROM system.schedule_slots s JOIN system.jobs j USING (job_id) \
+                  WHERE s.status = 'fired' ORDER BY s.nominal_time DESC LIMIT 1";
+    // The clock is the real one; whoever asks often enough sees the first slot as soon as it is there.
+    let row = loop {
+        if let Some(row) = world.run("admin", newest).await.unwrap().pop() {
+            break row;
+        }
+    };
+    assert_eq!(row, "tick | fired | interval");
+    let listed = "SELECT CAST(nominal_time AS BIGINT) AS due FROM system.schedule_slots \
+                  WHERE workflow = 'tick' AND nominal_time > now() - INTERVAL '1 hour' ORDER BY nominal_time DESC LIMIT 3";
+    let plan = world.run("admin", &format!("EXPLAIN {listed}")).await.unwrap().join("\n");
+    assert!(!plan.contains("SortExec") && !plan.contains("FilterExec") && plan.contains("fetch=3"), "{plan}");
+    let listed = world.run("admin", listed).await.unwrap();
+    let listed: Vec<i64> = listed.iter().map(|due| due.parse().unwrap()).collect();
+    assert!(!listed.is_empty() && listed.is_sorted_by(|one, other| one > other), "{listed:?}");
+    assert_eq!(
+        world
+            .one("admin", "SELECT last_run IS NOT NULL, next_run IS NOT NULL FROM system.workflows WHERE name = 'tick'")
+            .await,
+        "true | true"
+    );
+    world.database.close(std::time::Duration::from_secs(10)).await;
+}
