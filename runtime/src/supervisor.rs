@@ -11,21 +11,28 @@ use std::sync::Arc;
 
 /// Starts the thread. It ends when the runtime is killed.
 pub(crate) fn start(shared: &Arc<Shared>) -> Result<(), Error> {
-    let failed = |error: std::io::Error| Error::Invalid {
+    let own = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|error| Error::Invalid {
         reason: format!("the thread that looks after the jobs could not be started: {error}"),
-    };
-    let own = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
+    })?;
     // Set once, here, before anything could ask for it.
     let _ = shared.supervisor.set(own.handle().clone());
+    // When the program's tokio runtime ends first, this thread ends as all its tasks do, and is waited for: the engine must
+    // not be closed behind the back of a process that is exiting.
+    let killed = shared.killed.clone();
+    let killer = shared.killed.clone().drop_guard();
+    shared.tasks.spawn(async move {
+        killed.cancelled().await;
+        drop(killer);
+    });
     let shared = Arc::clone(shared);
     let there = shared.tasks.token();
-    let work = move || {
+    // In a thread of the blocking pool, for as long as this lasts.
+    tokio::task::spawn_blocking(move || {
         own.block_on(async { tokio::join!(runner::schedule(Arc::clone(&shared)), lease::beat(Arc::clone(&shared))) });
         drop((own, shared));
         // The last to go: whoever waits for the end may close the engine then.
         drop(there);
-    };
-    std::thread::Builder::new().name("ebbtide-jobs".to_owned()).spawn(work).map_err(failed)?;
+    });
     Ok(())
 }
 
