@@ -1,7 +1,9 @@
 //! An engine that dies at a chosen commit, as the process would: nothing later is written and nobody hears anything more.
 
 use crate::keys::JOBS;
-use ebbtide_engine::{BoxFuture, Commit, CommitError, Committed, Engine, Health, Memory, SharedEngine, Snapshot, Space};
+use ebbtide_engine::{
+    BoxFuture, Commit, CommitError, Committed, Engine, Health, Memory, SharedEngine, Snapshot, Space,
+};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
