@@ -30,6 +30,7 @@ fn cleanup(settings: &Settings) -> Workflow {
     let trigger = Trigger::Cron { expression, time_zone: "UTC".to_owned() };
     Workflow {
         parameters: serde_json::json!({ "retention_days": settings.jobs.retention_days }),
+        place: settings.place_of("jobs", "cleanup_schedule"),
         ..Workflow::new(BUILT_IN_CLEANUP, job_cleanup::KIND, trigger)
     }
 }
