@@ -3,7 +3,7 @@
 //! | part | file | what it does |
 //! | --- | --- | --- |
 //! | the seam | `objects.rs` | [`Objects`]: write an object durably under a name never used before, list, delete; [`Upload`]: the same as a stream |
-//! | local files | `local.rs` | temp file, fsync, link, fsync of the folders; sixteen at a time, sharing what they can |
+//! | local files | `local.rs` | temp file, fsync, link, fsync of the folders; those that wait together share what they can |
 //! | object stores | `remote.rs` | one PUT for a small object, multipart for a large one |
 //! | one owner | `owner.rs` | a root belongs to one storage of one database, and to no folder above or below |
 //! | segments | `segment.rs` | rows to Parquet, row group by row group, with what the manifest wants to know of them |
