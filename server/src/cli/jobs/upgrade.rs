@@ -24,7 +24,7 @@ pub(in crate::cli) struct Args {
 
 pub(super) fn run(args: &Args) -> Outcome {
     let settings = args.source.load()?;
-    let data_dir = args.data_dir.clone().unwrap_or(settings.storage.data_dir.clone());
+    let data_dir = args.data_dir.clone().unwrap_or(settings.storage.data_dir);
     let options = ebbtide_sql::DatabaseOptions::at(&data_dir);
     let snapshot = Rocks::look(&options.engine_directory, SPACES, &options.engine)?;
     let left = query::unloadable(&snapshot)?;
