@@ -34,6 +34,7 @@ const SEGMENTS_PER_COMMIT: usize = 1024;
 /// The engine's, and [`Error::Corrupt`].
 pub async fn reclaim(store: &Arc<Store>, table: TableId, grace_micros: i64) -> Result<u64, Error> {
     let commit = |writes| store.engine().commit(Commit { writes, sync: Sync::Unsynced, ..Commit::default() });
+    store.env().reached("reclaim.begin");
     commit(hot(table)).await?;
     let mut objects = 0;
     loop {

@@ -5,6 +5,7 @@
 //! | variable | meaning |
 //! | --- | --- |
 //! | `VICTIM_CRASH_AT=point:n` | the process dies when the named point is reached for the n-th time, counted from 1 |
+//! | `VICTIM_HOLD_AT=point` | whoever reaches the named point stays there until the process ends |
 //! | `VICTIM_TRACE=1` | each point that is reached is printed: `victim reached point`, after `victim dies` if it is the last |
 //! | `VICTIM_PLANT=fsync-forgotten` | a known bug is planted, to see a test catch it |
 
@@ -29,6 +30,7 @@ pub const DEFECTS: [(&str, Defect); 6] = [
 #[derive(Debug, Default)]
 pub struct Doomed {
     crash: Option<Crash>,
+    hold: Option<String>,
     trace: bool,
     planted: Option<Defect>,
 }
@@ -48,7 +50,7 @@ impl Doomed {
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let crash = variable("VICTIM_CRASH_AT").map(|text| crash(&text)).transpose()?;
         let planted = variable("VICTIM_PLANT").map(|name| defect(&name)).transpose()?;
-        Ok(Self { crash, trace: variable("VICTIM_TRACE").is_some(), planted })
+        Ok(Self { crash, hold: variable("VICTIM_HOLD_AT"), trace: variable("VICTIM_TRACE").is_some(), planted })
     }
 }
 
@@ -95,6 +97,9 @@ impl Env for Doomed {
         }
         if dies {
             die();
+        }
+        while self.hold.as_deref() == Some(point) {
+            std::thread::park();
         }
     }
 

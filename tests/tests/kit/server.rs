@@ -121,6 +121,7 @@ impl Place {
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Plan {
     crash: Option<(String, u32)>,
+    held: Option<&'static str>,
     trace: bool,
     planted: Option<&'static str>,
     disk: Vec<(&'static str, String)>,
@@ -130,6 +131,12 @@ impl Plan {
     /// The process dies, as by kill -9, when `point` is reached for the `nth` time (from 1).
     pub(crate) fn crash_at(mut self, point: &str, nth: u32) -> Self {
         self.crash = Some((point.to_owned(), nth));
+        self
+    }
+
+    /// Whoever reaches `point` stays there until the server ends.
+    pub(crate) fn hold_at(mut self, point: &'static str) -> Self {
+        self.held = Some(point);
         self
     }
 
@@ -155,6 +162,9 @@ impl Plan {
         let mut environment = self.disk.clone();
         if let Some((point, nth)) = &self.crash {
             environment.push(("VICTIM_CRASH_AT", format!("{point}:{nth}")));
+        }
+        if let Some(point) = self.held {
+            environment.push(("VICTIM_HOLD_AT", point.to_owned()));
         }
         if self.trace {
             environment.push(("VICTIM_TRACE", "1".to_owned()));
