@@ -171,7 +171,7 @@ settings! {
         backoff_max: Duration = time(5 * MINUTE).within(Duration::from_millis(1), 7 * DAY),
         /// How long a runner may be silent before another one may take its job.
         lease: Duration = time(30 * SECOND).within(SECOND, DAY),
-        /// Days after which an ended job is removed by the built-in workflow of kind job_cleanup. Declare a [[workflow]] of
+        /// Days after which an ended job is removed by the built-in workflow of kind job_cleanup. Declare a workflow of
         /// that kind to say more, as a longer time for failed jobs; it takes the place of the built-in one.
         retention_days: u32 = count(30).within(1, 36_500),
         /// When the built-in workflow of kind job_cleanup runs: a crontab expression, in UTC.
