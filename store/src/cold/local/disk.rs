@@ -250,11 +250,14 @@ pub(super) fn finish_all(disk: &Disk, files: Vec<Result<TempFile, Error>>) -> Ve
     let files = each(files, TempFile::sync);
     let mut files = each(files, TempFile::link);
 
-    let folders = files.iter_mut().flatten().filter_map(|file| Some((parent(&file.target), file.folders.take()?)));
+    let folders = files.iter_mut().flatten().map(|file| {
+        let made = file.folders.take().expect("the first step made them for every file that came this far");
+        (parent(&file.target), made)
+    });
     let mut settled = disk.dirs.settle_all(disk, folders.collect()).into_iter();
     let finish = |file: Result<TempFile, Error>| {
         let file = file?;
-        if let Some(Err(error)) = settled.next() {
+        if let Err(error) = settled.next().expect("each file that came this far has one, in the same order") {
             // The object counts as not written. Removing it and its folders has the next try make them anew, not trust a failed fsync.
             if let Err(left) = disk.delete(&file.path) {
                 tracing::warn!(object = %file.path, error = %left, "an object whose folder could not be synced is left behind");
