@@ -58,6 +58,15 @@ pub enum Write {
         /// Its new value.
         value: Vec<u8>,
     },
+    /// Sets a key if it is not there when the write's turn comes; otherwise does nothing.
+    PutIfAbsent {
+        /// Where the key lives.
+        space: Space,
+        /// The key.
+        key: Vec<u8>,
+        /// The value that it gets if it has none.
+        value: Vec<u8>,
+    },
     /// Removes a key; it need not be there.
     Delete {
         /// Where the key lives.
@@ -160,6 +169,11 @@ impl Write {
         Write::Put { space, key: key.into(), value: value.into() }
     }
 
+    /// Sets `key` to `value` if it is not there.
+    pub fn put_if_absent(space: Space, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Write {
+        Write::PutIfAbsent { space, key: key.into(), value: value.into() }
+    }
+
     /// Removes `key`.
     pub fn delete(space: Space, key: impl Into<Vec<u8>>) -> Write {
         Write::Delete { space, key: key.into() }
@@ -194,6 +208,7 @@ impl Write {
     pub fn space(&self) -> Space {
         match self {
             Write::Put { space, .. }
+            | Write::PutIfAbsent { space, .. }
             | Write::Delete { space, .. }
             | Write::DeleteIf { space, .. }
             | Write::DeleteRange { space, .. }

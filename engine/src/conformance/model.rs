@@ -55,6 +55,7 @@ impl Model {
     fn write(&mut self, write: Write, first: u64) {
         match write {
             Write::Put { space, key, value } => drop(self.map.insert((space.name, key), value)),
+            Write::PutIfAbsent { space, key, value } => drop(self.map.entry((space.name, key)).or_insert(value)),
             Write::Delete { space, key } => drop(self.map.remove(&(space.name, key))),
             Write::DeleteIf { space, key, value } => {
                 let at = (space.name, key);
@@ -147,7 +148,8 @@ impl Chance<'_> {
 
     fn write(&self, model: &Model) -> Write {
         let space = self.space();
-        match self.below(16) {
+        match self.below(18) {
+            16..=17 => Write::put_if_absent(space, self.key(model), self.value()),
             0..=3 => Write::put(space, self.key(model), self.value()),
             4..=5 => Write::delete(space, self.key(model)),
             6..=7 => Write::delete_if(space, self.key(model), self.value()),

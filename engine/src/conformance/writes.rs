@@ -10,6 +10,7 @@ pub(super) const CASES: &[Case] = &[
     stamps_follow_the_rows_before_them,
     ranges_are_removed_to_the_letter,
     deletes_with_a_condition,
+    a_key_that_is_there_is_left_alone,
     any_bytes_are_kept,
     nothing_is_a_commit_too,
 ];
@@ -133,6 +134,22 @@ fn deletes_with_a_condition(at: &mut Fixture<'_>) {
     assert_eq!(at.scan(ONE), [(b"a".to_vec(), b"1".to_vec())], "only what has exactly that value is removed");
     at.write([Write::put(ONE, "a", "2"), Write::delete_if(ONE, "a", "1"), Write::delete_if(ONE, "a", "2")]);
     assert_eq!(at.scan(ONE), [], "the value counts as the writes before left it");
+}
+
+fn a_key_that_is_there_is_left_alone(at: &mut Fixture<'_>) {
+    at.write([Write::put(ONE, "there", "1")]);
+    at.write([
+        Write::put_if_absent(ONE, "there", "2"),
+        Write::put_if_absent(ONE, "new", "1"),
+        Write::put_if_absent(ONE, "new", "2"),
+        Write::delete(ONE, "there"),
+        Write::put_if_absent(ONE, "there", "3"),
+    ]);
+    let value = |key: &str| at.get(ONE, key);
+    assert_eq!(value("there"), Some(b"3".to_vec()), "a key that was removed before in the commit is not there");
+    assert_eq!(value("new"), Some(b"1".to_vec()), "the first of a commit wins");
+    at.together((0..20u8).map(|n| unsynced([], [Write::put_if_absent(TWO, "once", [n])])));
+    assert_eq!(at.get(TWO, "once"), Some(vec![0]), "of several commits the first wins");
 }
 
 fn any_bytes_are_kept(at: &mut Fixture<'_>) {

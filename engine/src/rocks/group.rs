@@ -3,7 +3,7 @@
 use super::database::{Database, LAST, Last, OWN, Place, read};
 use super::overlay::{Overlay, Rows};
 use super::request::{Answer, Request};
-use crate::{CommitError, Committed, Error, KeyRange, Sync, Write};
+use crate::{CommitError, Committed, Error, Expected, KeyRange, Sync, Write};
 use rocksdb::{ColumnFamily, ReadOptions, WriteBatch};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -90,7 +90,9 @@ impl<'db> Builder<'db> {
         let mut rows = 0u64;
         for (write, &place) in request.commit().writes.iter().zip(write_places) {
             match write {
-                Write::Add { key, .. } | Write::DeleteIf { key, .. } => self.load(overlay, place, key)?,
+                Write::Add { key, .. } | Write::DeleteIf { key, .. } | Write::PutIfAbsent { key, .. } => {
+                    self.load(overlay, place, key)?;
+                }
                 Write::DeleteRange { range, .. } if range.to.is_empty() => {
                     let greatest = self.greatest(place).map_err(|error| self.unread(place, error))?;
                     overlay.set_greatest(place, greatest);
@@ -139,6 +141,12 @@ impl<'db> Builder<'db> {
                 Write::Put { key, value, .. } => {
                     group.batch.put_cf(family, key, value);
                     overlay.put(place, key, value);
+                }
+                Write::PutIfAbsent { key, value, .. } => {
+                    if overlay.holds(place, key, &Expected::Absent) {
+                        group.batch.put_cf(family, key, value);
+                        overlay.put(place, key, value);
+                    }
                 }
                 Write::Delete { key, .. } => {
                     group.batch.delete_cf(family, key);
@@ -226,7 +234,10 @@ fn end(
     for request in earlier.iter().chain([request]) {
         for (write, _) in request.commit().writes.iter().zip(request.places().1).filter(|(_, at)| **at == place) {
             greatest = greatest.max(match write {
-                Write::Put { key, .. } | Write::Add { key, .. } | Write::StampSeq { key, .. } => Some(key.clone()),
+                Write::Put { key, .. }
+                | Write::PutIfAbsent { key, .. }
+                | Write::Add { key, .. }
+                | Write::StampSeq { key, .. } => Some(key.clone()),
                 Write::Append { prefix, .. } => Some([prefix.as_slice(), &[u8::MAX; 8]].concat()),
                 Write::Delete { .. } | Write::DeleteIf { .. } | Write::DeleteRange { .. } => None,
             });
@@ -244,7 +255,10 @@ fn ask(request: &Request, overlay: &mut Overlay<'_>) {
         overlay.ask(place);
     }
     for (write, &place) in request.commit().writes.iter().zip(write_places) {
-        if matches!(write, Write::Add { .. } | Write::StampSeq { .. } | Write::DeleteIf { .. }) {
+        if matches!(
+            write,
+            Write::Add { .. } | Write::StampSeq { .. } | Write::DeleteIf { .. } | Write::PutIfAbsent { .. }
+        ) {
             overlay.ask(place);
         }
     }

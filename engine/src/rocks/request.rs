@@ -93,7 +93,9 @@ fn place(database: &Database, space: Space) -> Result<Place, CommitError> {
 /// How many keys a write has, the bytes of the longest, the bytes of all values and of the longest one.
 fn size(write: &Write) -> (usize, usize, usize, usize) {
     match write {
-        Write::Put { key, value, .. } | Write::DeleteIf { key, value, .. } => (1, key.len(), value.len(), value.len()),
+        Write::Put { key, value, .. } | Write::PutIfAbsent { key, value, .. } | Write::DeleteIf { key, value, .. } => {
+            (1, key.len(), value.len(), value.len())
+        }
         Write::Delete { key, .. } => (1, key.len(), 0, 0),
         Write::DeleteRange { range, .. } => (1, range.from.len().max(range.to.len()), range.to.len(), 0),
         Write::Add { key, .. } | Write::StampSeq { key, .. } => (1, key.len(), 8, 8),
