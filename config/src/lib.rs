@@ -26,7 +26,8 @@ pub use error::{Error, Place, Problem};
 pub use list::Listed;
 pub use schema::KindSchema;
 pub use settings::{
-    Copy, Drain, Engine, Flush, Jobs, Metrics, Query, Server, Settings, Shutdown, Storage, Tracing, Transaction,
+    Copy, Drain, Engine, Flush, Jobs, Metrics, Query, Secrets, Server, Settings, Shutdown, Storage, Tracing,
+    Transaction,
 };
 pub use unit::{parse_bytes, parse_duration, show_bytes, show_duration};
 pub use workflow::{Missed, Overlap, Retry, Trigger, Workflow};

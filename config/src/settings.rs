@@ -118,6 +118,15 @@ settings! {
         default_storage_path: Option<PathBuf> = unset(folder("")).example("\"./data/storage\""),
     }
 
+    /// Credentials of storages, at rest.
+    secrets: Secrets {
+        /// A file with the keys that seal credentials of storages: one a line, 64 hex digits each, as `ebbtide secrets new-key`
+        /// makes them. The first one seals, all of them open; `ebbtide secrets rotate` seals everything anew with the first.
+        /// The environment variable EBBTIDE_SECRET_KEYS may hold the keys in place of a file, with commas between them.
+        /// Unset: credentials are stored as they are, as readable as the data directory is.
+        key_file: Option<PathBuf> = unset(folder("")).example("\"/etc/ebbtide/keys\""),
+    }
+
     /// The hot tier: an ordered, durable key-value store.
     engine: Engine {
         /// Blocks of hot rows and of the catalog that are kept in memory.

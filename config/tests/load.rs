@@ -101,7 +101,7 @@ fn a_wrong_file_is_told_where_and_what_would_be_right() {
         ("[flsh]", "F:1:2: unknown section \"flsh\", did you mean [flush]?"),
         (
             "[tide_tables]",
-            "F:1:2: unknown section \"tide_tables\"; known are [server], [storage], [engine], [flush], [jobs], [query], [transaction], [copy], [metrics], [tracing], [shutdown]",
+            "F:1:2: unknown section \"tide_tables\"; known are [server], [storage], [secrets], [engine], [flush], [jobs], [query], [transaction], [copy], [metrics], [tracing], [shutdown]",
         ),
         ("encoders = 1", "F:1:1: \"encoders\" stands outside of its section: write it under [flush]"),
         ("server = 3", "F:1:1: server is a section: write [server]"),

@@ -7,6 +7,8 @@ pub mod wire; // sessions over TCP: messages in, rows and errors out
 
 pub mod observe; // log, numbers, spans
 
+mod keys; // what seals credentials at rest
+
 pub mod open; // a database from its settings, and its orderly end
 
 pub mod cli; // serve, sql, flush, demo, config check

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use ebbtide_config::Settings;
 use ebbtide_engine::env::{SharedEnv, SystemEnv};
-use ebbtide_sql::Database;
+use ebbtide_sql::{Database, DatabaseOptions};
 
+use crate::keys;
 use crate::observe::numbers::{self, Kept, Served};
 use crate::wire::{self, Server};
 
@@ -29,6 +30,9 @@ pub enum Error {
     /// The database did not open.
     #[error("{0}{hint}", hint = .0.hint.as_deref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
     Database(#[from] ebbtide_sql::Error),
+    /// The keys that seal credentials cannot be had.
+    #[error(transparent)]
+    Keys(#[from] keys::Error),
     /// It opened, and nobody could connect.
     #[error(transparent)]
     Wire(#[from] wire::Error),
@@ -63,7 +67,9 @@ impl Running {
         let kept = Kept::start(&settings.metrics)?;
         let data_dir = &settings.storage.data_dir;
         std::fs::create_dir_all(data_dir).map_err(|source| Error::DataDir { data_dir: data_dir.clone(), source })?;
-        let database = Database::open(settings, env.clone()).await?;
+        let mut database = DatabaseOptions::from(settings);
+        database.store.keyring = keys::keyring(settings)?;
+        let database = Database::open(database, env.clone()).await?;
         let options = wire::Options {
             connections_max: settings.server.connections_max,
             message_bytes_max: settings.server.message_bytes_max,

@@ -18,6 +18,7 @@ use ebbtide_config::Settings;
 use ebbtide_engine::env::SharedEnv;
 use ebbtide_engine::{SharedEngine, Space, rocks::Rocks};
 use ebbtide_runtime::{Drain, Runtime, Scheduler, Trigger};
+use ebbtide_store::published::Publisher;
 use ebbtide_store::{Store, StoreOptions, deletions};
 use ebbtide_workflows::flush::{self, Flusher};
 use std::path::PathBuf;
@@ -141,6 +142,8 @@ pub(crate) struct Inner {
     drain: Drain,
     /// Removes objects when they are due.
     deleting: deletions::Worker,
+    /// Describes the segments of users beside them.
+    publisher: Publisher,
     /// Dropped tables being cleared away.
     pub(crate) reclaiming: TaskTracker,
     pub(crate) stop: CancellationToken,
@@ -187,6 +190,7 @@ impl Database {
         let flusher = Flusher::start(store.clone(), runtime.clone(), flush);
         let scheduler = Scheduler::start(&runtime, declared);
         let deleting = deletions::Worker::start(store.clone());
+        let publisher = Publisher::start(store.clone());
         let inner = Arc::new(Inner {
             env,
             engine,
@@ -203,6 +207,7 @@ impl Database {
             final_flush,
             drain,
             deleting,
+            publisher,
             reclaiming: TaskTracker::new(),
             stop: CancellationToken::new(),
         });
@@ -271,6 +276,7 @@ impl Database {
         inner.reclaiming.close();
         inner.reclaiming.wait().await;
         inner.deleting.stop().await;
+        inner.publisher.stop().await;
         inner.runtime.shutdown(inner.drain, deadline.saturating_duration_since(Instant::now())).await;
         let engine = inner.engine.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || engine.close()).await {

@@ -1,6 +1,6 @@
 //! What can go wrong in the store, and what the caller can do about it.
 
-use crate::{Name, StorageId, TableId};
+use crate::{Name, StorageId, TableId, UserId};
 
 /// An error of the store.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +65,49 @@ pub enum Error {
     NamespaceInUse {
         /// Its name.
         name: Name,
+        /// How many tables.
+        tables: usize,
+        /// Up to ten of them.
+        named: String,
+    },
+    /// Something still refers to the storage.
+    #[error("Cannot delete storage '{id}': {what}")]
+    StorageInUse {
+        /// Its id.
+        id: StorageId,
+        /// How many of what, and some of them.
+        what: String,
+    },
+    /// The storage that is always there.
+    #[error("Cannot delete 'local' storage (protected)")]
+    StorageProtected,
+    /// A storage does not do what a storage has to.
+    #[error("Storage '{id}' cannot be used: {message}")]
+    StorageUnusable {
+        /// Its id.
+        id: StorageId,
+        /// What it does not do, and why.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// No such user.
+    #[error("User '{id}' does not exist")]
+    UserNotFound {
+        /// As asked for.
+        id: UserId,
+    },
+    /// The user is there already.
+    #[error("User '{id}' already exists")]
+    UserExists {
+        /// His id.
+        id: UserId,
+    },
+    /// The user still has rows.
+    #[error("Cannot drop user '{id}': he still has rows in {tables} table(s): {named}")]
+    UserInUse {
+        /// His id.
+        id: UserId,
         /// How many tables.
         tables: usize,
         /// Up to ten of them.
@@ -182,17 +225,22 @@ impl Error {
             | Self::RowTooLarge { .. }
             | Self::Path(_) => ErrorKind::InvalidInput,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
-            Self::NamespaceNotFound { .. } | Self::TableNotFound { .. } | Self::StorageNotFound { .. } => {
-                ErrorKind::NotFound
-            }
-            Self::NamespaceExists { .. } | Self::TableExists { .. } | Self::StorageExists { .. } => {
-                ErrorKind::AlreadyExists
-            }
-            Self::NamespaceInUse { .. } => ErrorKind::InUse,
+            Self::NamespaceNotFound { .. }
+            | Self::TableNotFound { .. }
+            | Self::StorageNotFound { .. }
+            | Self::UserNotFound { .. } => ErrorKind::NotFound,
+            Self::NamespaceExists { .. }
+            | Self::TableExists { .. }
+            | Self::StorageExists { .. }
+            | Self::UserExists { .. } => ErrorKind::AlreadyExists,
+            Self::NamespaceInUse { .. }
+            | Self::StorageInUse { .. }
+            | Self::StorageProtected
+            | Self::UserInUse { .. } => ErrorKind::InUse,
             Self::SchemaChanged { .. }
             | Self::Conflict { .. }
             | Self::Commit(ebbtide_engine::CommitError::Mismatch { .. }) => ErrorKind::Conflict,
-            Self::Cold(_) | Self::Engine(_) | Self::Commit(_) => ErrorKind::Unavailable,
+            Self::StorageUnusable { .. } | Self::Cold(_) | Self::Engine(_) | Self::Commit(_) => ErrorKind::Unavailable,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::Arrow(_) => ErrorKind::Bug,
         }
@@ -201,7 +249,9 @@ impl Error {
     /// What to do instead, when there is more to say than the message does.
     pub fn hint(&self) -> Option<&str> {
         match self {
-            Self::Invalid { hint, .. } => hint.as_deref(),
+            Self::Invalid { hint, .. } | Self::StorageUnusable { hint, .. } => hint.as_deref(),
+            Self::Cold(error) => error.hint(),
+            Self::UserInUse { .. } => Some("ERASE USER removes them, and what holds them"),
             Self::SchemaChanged { .. } => Some("run the statement again"),
             _ => None,
         }

@@ -1,14 +1,14 @@
 //! What a dropped table leaves behind, and how it goes.
 //!
 //! In this order, each step of it repeatable: the hot tier at once, because snapshots keep what their readers see;
-//! the objects that [`segments`] names once no older reader is registered (see [`crate::Readers`]) and the grace
+//! the objects that [`segments`] names, and what is published of them, once no older reader is registered (see [`crate::Readers`]) and the grace
 //! has passed; the manifest and the [`Dropped`](crate::Dropped) record last, because they name what is left.
 //! [`reclaim`] does all of it, and leaves the objects to [`crate::deletions`].
 
 use crate::catalog::forget_dropped;
 use crate::deletions::{Deletion, Why};
 use crate::manifest::Entry;
-use crate::{Error, Store, TableId, hot, manifest};
+use crate::{Error, StorageId, Store, TableId, hot, keys, manifest, published};
 use ebbtide_engine::{Commit, Snapshot, Sync, Write};
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub fn hot(table: TableId) -> Vec<Write> {
 
 /// The writes that remove the rest of a dropped table, once its objects are gone: from here on there is no trace.
 pub fn done(table: TableId) -> Vec<Write> {
-    manifest::reclaim(table).chain([forget_dropped(table)]).collect()
+    manifest::reclaim(table).chain(published::reclaim(table)).chain([forget_dropped(table)]).collect()
 }
 
 /// Segments that one commit of [`reclaim`] takes out of the manifest.
@@ -51,13 +51,36 @@ pub async fn reclaim(store: &Arc<Store>, table: TableId, grace_micros: i64) -> R
         objects += page.len() as u64;
         writes.extend(page.into_iter().flat_map(|entry| {
             let crate::Segment { storage, path, bytes, .. } = entry.segment;
-            Deletion { storage, path, bytes, not_before, why: Why::Dropped, failures: 0, error: None }.put()
+            dropped(storage, path, bytes, not_before).put()
         }));
         commit(writes).await?;
         store.env().reached("reclaim.page");
     }
+    // What is published of it goes after what it describes. Whoever begins now finds the table gone; the others end first.
+    store.turns().wait_without(&keys::table(table)).await;
+    loop {
+        let snapshot = store.snapshot();
+        let page = tokio::task::spawn_blocking(move || published::of_table(&snapshot, table, SEGMENTS_PER_COMMIT));
+        let page =
+            page.await.map_err(|error| Error::Conflict { message: format!("the process is ending: {error}") })??;
+        if page.is_empty() {
+            break;
+        }
+        let not_before = store.env().now().saturating_add(grace_micros);
+        objects += page.len() as u64;
+        let mut writes = Vec::new();
+        for (user, folder, published) in page {
+            writes.extend(published::forget(table, &user, &folder, &published));
+            writes.extend(dropped(folder.storage, published.path, published.bytes, not_before).put());
+        }
+        commit(writes).await?;
+    }
     commit(done(table)).await?;
     Ok(objects)
+}
+
+fn dropped(storage: StorageId, path: String, bytes: u64, not_before: i64) -> Deletion {
+    Deletion { storage, path, bytes, not_before, why: Why::Dropped, whose: None, failures: 0, error: None }
 }
 
 fn page(snapshot: Arc<dyn Snapshot>, table: TableId) -> Result<Vec<Entry>, Error> {

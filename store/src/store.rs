@@ -1,14 +1,15 @@
 //! All of the store, opened: the engine's spaces under their meanings, and the storages behind them.
 
 use crate::catalog::{DATABASE, NewStorage, StorageType, View};
-use crate::cold::local::Local;
-use crate::cold::{self, Objects, Owner};
+use crate::cold::{self, Objects};
 use crate::path::{Template, Values, shard};
-use crate::{CATALOG, Catalog, Error, Kind, Readers, Storage, StorageId, Table, UserId, manifest};
+use crate::published::Turns;
+use crate::secrets::Keyring;
+use crate::storages::Storages;
+use crate::{CATALOG, Catalog, Error, Kind, Readers, StorageId, Table, UserId, manifest, users};
 use ebbtide_engine::{Commit, CommitError, Defect, Expect, Expected, SharedEngine, SharedEnv, Snapshot, Sync, Write};
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 /// Where the store keeps what is not in the engine, and its bounds.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub struct StoreOptions {
     pub shards: Arc<shard::Registry>,
     /// How storages that are folders write.
     pub local: cold::local::Options,
+    /// The keys that seal credentials of storages at rest.
+    pub keyring: Keyring,
 }
 
 /// Bytes of one encoded row, at most, unless configured otherwise.
@@ -34,12 +37,10 @@ impl StoreOptions {
             row_bytes_max: ROW_BYTES_MAX,
             shards: Arc::default(),
             local: cold::local::Options::default(),
+            keyring: Keyring::default(),
         }
     }
 }
-
-/// A storage's objects, or why they cannot be had.
-type Opened = Result<Arc<dyn Objects>, cold::Error>;
 
 /// The tables' store of one database.
 pub struct Store {
@@ -49,7 +50,10 @@ pub struct Store {
     catalog: Catalog,
     readers: Readers,
     database_id: String,
-    storages: RwLock<HashMap<StorageId, Opened>>,
+    /// Which of the times that this database was opened this is.
+    life: String,
+    storages: Storages,
+    turns: Turns,
 }
 
 impl std::fmt::Debug for Store {
@@ -74,6 +78,7 @@ impl Store {
             engine.raise_seq(manifest::cuts_max(&snapshot)?);
         }
         let database_id = database_id(&engine, &env).await?;
+        let life = env.id().to_string();
         let store = Arc::new(Self {
             catalog: Catalog::new(engine.clone(), env.clone(), options.shards.clone()),
             engine,
@@ -81,21 +86,15 @@ impl Store {
             options,
             readers: Readers::default(),
             database_id,
-            storages: RwLock::default(),
+            life,
+            storages: Storages::default(),
+            turns: Turns::default(),
         });
         let storages = store.catalog.storages(&snapshot)?;
         if !storages.iter().any(|storage| storage.id == StorageId::local()) {
-            store.create_storage(local()).await?;
+            store.create_local().await?;
         }
-        for storage in storages {
-            let opened = store.open_root(&storage).await;
-            match opened {
-                Err(error) if storage.id == StorageId::local() => return Err(error.into()),
-                Err(ref error) => tracing::error!(storage = %storage.id, %error, "a storage cannot be opened"),
-                Ok(_) => {}
-            }
-            store.remember(storage.id.clone(), opened);
-        }
+        store.open_storages(storages).await?;
         Ok(store)
     }
 
@@ -134,35 +133,40 @@ impl Store {
         self.engine.snapshot()
     }
 
-    /// Opens a storage's root, then registers it.
-    ///
-    /// # Errors
-    /// [`Error::StorageExists`]; [`Error::Invalid`] and [`Error::Path`] for a directory or templates that cannot be;
-    /// [`Error::Cold`] for a root that cannot be opened or is another's. Nothing is registered then.
-    pub async fn create_storage(&self, new: NewStorage) -> Result<Arc<Storage>, Error> {
-        let snapshot = self.engine.snapshot();
-        if self.catalog.storage(&snapshot, &new.id)?.is_some() {
-            return Err(Error::StorageExists { id: new.id });
-        }
-        if new.base_directory.is_empty() && new.id != StorageId::local() {
-            return Err(Error::invalid(format!("storage '{}' needs a base directory", new.id)));
-        }
-        let storage = self.catalog.check_storage(new)?;
-        let opened = self.open_root(&storage).await?;
-        let storage = self.catalog.register_storage(storage).await?;
-        self.remember(storage.id.clone(), Ok(opened));
-        Ok(storage)
+    /// Which of the times that this database was opened this is.
+    pub(crate) fn life(&self) -> &str {
+        &self.life
+    }
+
+    /// Tells whoever publishes manifests in the background that some are due. Nobody has to: he looks by himself now and then.
+    pub fn publish_soon(&self) {
+        self.turns.tell();
+    }
+
+    /// Whose manifest is being published.
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.turns
+    }
+
+    pub(crate) fn storages(&self) -> &Storages {
+        &self.storages
     }
 
     /// The objects of a storage.
     ///
     /// # Errors
-    /// [`Error::StorageNotFound`]; [`Error::Cold`] with the reason why its root could not be opened.
+    /// [`Error::StorageNotFound`]; otherwise the reason why its root could not be opened.
     pub fn objects(&self, id: &StorageId) -> Result<Arc<dyn Objects>, Error> {
-        match self.storages.read().unwrap_or_else(PoisonError::into_inner).get(id) {
-            Some(opened) => Ok(opened.clone()?),
-            None => Err(Error::StorageNotFound { id: id.to_string() }),
-        }
+        self.storages.get(id).unwrap_or_else(|| Err(Error::StorageNotFound { id: id.to_string() }))
+    }
+
+    /// Storage `local` of a fresh database.
+    async fn create_local(self: &Arc<Self>) -> Result<(), Error> {
+        let storage = self.catalog.check_storage(local())?;
+        let opened = self.open_stored(&storage).await?;
+        self.catalog.register_storage(storage).await?;
+        self.remember(StorageId::local(), Ok(opened));
+        Ok(())
     }
 
     /// Where a storage is, for people; its id if it cannot be opened.
@@ -173,8 +177,9 @@ impl Store {
 
     /// Which storage a user's next segment goes to, and the folder in it: no slash at either end.
     ///
-    /// Users do not have storages of their own yet, so it is the table's. Segments that are there already stay where
-    /// their manifest entries say.
+    /// The lookup chain: in a table with USE_USER_STORAGE the user's own storage, if he has one and his mode is `region`;
+    /// otherwise the table's; and `local` should that be no more. Segments that are there already stay where their manifest
+    /// entries say.
     ///
     /// # Errors
     /// [`Error::StorageNotFound`]; [`Error::Path`] for a stored template or sharding that this version refuses.
@@ -185,8 +190,15 @@ impl Store {
         user: &UserId,
     ) -> Result<(StorageId, String), Error> {
         let view: Arc<View> = self.catalog.view(snapshot)?;
-        let storage =
-            view.storage(&table.storage).ok_or_else(|| Error::StorageNotFound { id: table.storage.to_string() })?;
+        let own = match table.use_user_storage {
+            true => users::get(&**snapshot, user)?.and_then(|user| user.own_storage().cloned()),
+            false => None,
+        };
+        let storage = [own.as_ref(), Some(&table.storage), Some(&StorageId::local())]
+            .into_iter()
+            .flatten()
+            .find_map(|id| view.storage(id))
+            .ok_or_else(|| Error::StorageNotFound { id: table.storage.to_string() })?;
         let (namespace, table_name) = (table.namespace.as_str(), table.name.as_str());
         let prefix = match table.kind {
             Kind::Shared => {
@@ -201,21 +213,6 @@ impl Store {
         };
         Ok((storage.id.clone(), prefix))
     }
-
-    fn remember(&self, id: StorageId, opened: Opened) {
-        self.storages.write().unwrap_or_else(PoisonError::into_inner).insert(id, opened);
-    }
-
-    async fn open_root(&self, storage: &Storage) -> Opened {
-        let StorageType::Filesystem = storage.storage_type;
-        let root = match storage.base_directory.as_str() {
-            "" => self.options.default_storage_path.clone(),
-            directory => PathBuf::from(directory),
-        };
-        let owner = Owner { database_id: self.database_id.clone(), storage_id: storage.id.to_string() };
-        let options = self.options.local.clone();
-        Ok(Arc::new(Local::open_with(&root, owner, self.env.clone(), options).await?))
-    }
 }
 
 fn local() -> NewStorage {
@@ -227,6 +224,7 @@ fn local() -> NewStorage {
         base_directory: String::new(),
         shared_tables_template: None,
         user_tables_template: None,
+        credentials: None,
         config_json: None,
     }
 }
@@ -325,7 +323,7 @@ mod tests {
             assert!(error.to_string().contains("in one folder"), "{error}");
             assert!(!roots.path().join("bad").exists(), "refused before any folder is made");
             let nested = store.create_storage(folder("nested", &roots.path().join("zeta/in"))).await.unwrap_err();
-            assert!(matches!(nested, Error::Cold(_)), "{nested:?}");
+            assert!(matches!(nested, Error::StorageUnusable { .. }), "{nested:?}");
             store.engine().close();
         }
         let store = open_store(dir.path(), &TestEnv::new()).await;

@@ -7,6 +7,7 @@ use ebbtide_engine::{Commit, SharedEnv};
 use ebbtide_runtime::testing::World;
 use ebbtide_runtime::{Job, JobId, NewJob, Status, Workflow};
 use ebbtide_store::cold::segment::{Part, Reader};
+use ebbtide_store::published::ObjectName;
 use ebbtide_store::{
     ColumnType, FlushPolicy, Kind, Name, NewColumn, NewTable, Segment, StorageId, Store, StoreOptions, Table, UserId,
     cold, hot, manifest,
@@ -94,7 +95,7 @@ impl Shore {
         let rows = hot::codec::encode(table, &batch, 1 << 20).unwrap();
         let commit = Commit {
             expect: vec![table.expect_present()],
-            writes: hot::append(table, user, rows),
+            writes: hot::append(table, user, rows, self.store().env().now()),
             ..Commit::default()
         };
         self.store().engine().commit(commit).await.unwrap();
@@ -127,10 +128,11 @@ impl Shore {
         rows
     }
 
-    /// The files of storage `local`, relative to its root, in order.
+    /// The files of storage `local`, relative to its root, in order; without the manifests published beside them.
     pub(crate) fn files(&self) -> Vec<String> {
         let mut files = Vec::new();
         gather(&self.root(), &self.root(), &mut files);
+        files.retain(|path| ObjectName::parse(path.rsplit('/').next().unwrap()).is_none());
         files.sort();
         files
     }

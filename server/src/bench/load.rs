@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use ebbtide_engine::env::{Env, SystemEnv};
 use ebbtide_engine::{Commit, SharedEngine, Sync};
 use ebbtide_store::{Table, UserId, hot};
 use tokio::sync::mpsc;
@@ -65,7 +66,7 @@ fn encode(
             }
             let commit = Commit {
                 expect: vec![table.expect_present()],
-                writes: hot::append_all(table, rows),
+                writes: hot::append_all(table, rows, SystemEnv.now()),
                 sync: Sync::Unsynced,
             };
             // Nobody takes any more after an error, which is told from there.

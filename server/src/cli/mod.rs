@@ -8,6 +8,7 @@ mod flush; // ebbtide flush
 mod jobs; // ebbtide jobs
 mod nearest; // "did you mean"
 mod progress; // bars and plain lines
+mod secrets; // ebbtide secrets
 mod serve; // ebbtide serve
 mod sql; // ebbtide sql
 mod table; // rows as a table on a terminal
@@ -47,6 +48,9 @@ enum Command {
     /// Look at what runs by itself: check it, foresee it, start it
     #[command(subcommand)]
     Workflows(workflows::Command),
+    /// Make keys for credentials of storages, and change from one to another
+    #[command(subcommand)]
+    Secrets(secrets::Command),
     /// See it work: real chat messages go in over a connection and come out as one Parquet file per user
     Demo(demo::Args),
     /// Look at settings
@@ -77,6 +81,7 @@ pub fn main_in(env: SharedEnv) -> ExitCode {
         Command::Flush(args) => block_on(flush::run(args)),
         Command::Jobs(command) => block_on(jobs::run(command)),
         Command::Workflows(command) => block_on(workflows::run(command)),
+        Command::Secrets(command) => block_on(secrets::run(command)),
         Command::Demo(args) => block_on(demo::run(args, env)),
         Command::Config(command) => config::run(&command),
         Command::Bench(command) => block_on(crate::bench::run(command)),

@@ -188,7 +188,7 @@ pub(crate) async fn write(database: &Inner, writes: Vec<Pending>) -> Result<()> 
     if writes.iter().all(|pending| pending.rows.is_empty()) {
         return Ok(());
     }
-    let (commit, tables) = commit(writes);
+    let (commit, tables) = commit(writes, database.env.now());
     match database.engine.commit(commit).await {
         Ok(_) => {
             tables.iter().for_each(|table| database.flusher.note_rows(table.id));

@@ -45,15 +45,15 @@ impl Pending {
     }
 }
 
-/// The one commit that writes all of these rows, in their order, as long as their tables are there.
-pub(crate) fn commit(pending: impl IntoIterator<Item = Pending>) -> (Commit, Vec<Arc<Table>>) {
+/// The one commit that writes all of these rows at `now`, in their order, as long as their tables are there.
+pub(crate) fn commit(pending: impl IntoIterator<Item = Pending>, now: i64) -> (Commit, Vec<Arc<Table>>) {
     let mut commit = Commit::default();
     let mut tables: BTreeMap<TableId, Arc<Table>> = BTreeMap::new();
     for Pending { table, rows } in pending {
         if tables.insert(table.id, table.clone()).is_none() {
             commit.expect.push(table.expect_present());
         }
-        commit.writes.extend(hot::append_all(&table, rows));
+        commit.writes.extend(hot::append_all(&table, rows, now));
     }
     // One expectation per table, in the order they were met: a mismatch names its table by its place.
     let mut ordered: Vec<Arc<Table>> = tables.into_values().collect();

@@ -14,13 +14,13 @@ mod tests;
 mod view;
 
 pub(crate) use keys::{DATABASE, FILE_STAMPS, file_stamp};
-pub use storage::{NewStorage, Storage, StorageType};
+pub use storage::{NewStorage, Storage, StorageChange, StorageType};
 pub(crate) use table::Layout;
 pub(crate) use table::expect_table;
-pub use table::{COLUMNS_MAX, FlushPolicy, Kind, Namespace, NewColumn, NewTable, Table};
+pub use table::{COLUMNS_MAX, FlushPolicy, Kind, Namespace, NewColumn, NewTable, Table, TableChange};
 pub use view::View;
 
-use crate::path::{self, Overlap, Template, shard};
+use crate::path::{self, shard};
 use crate::{CATALOG, Error, Name, StorageId, TableId};
 use ebbtide_engine::{Commit, CommitError, Defect, Expect, Expected, SharedEngine, SharedEnv, Snapshot, Sync, Write};
 use serde::{Deserialize, Serialize};
@@ -283,11 +283,13 @@ impl Catalog {
                 .user_tables_template
                 .unwrap_or_else(|| path::USER_TABLES_TEMPLATE_DEFAULT.to_owned()),
             config_json: new.config_json,
+            credentials: None,
+            former_templates: Vec::new(),
             created_at: now,
             updated_at: now,
             id: new.id,
         };
-        check_templates(&storage)?;
+        storage.check_templates()?;
         Ok(storage)
     }
 
@@ -304,11 +306,136 @@ impl Catalog {
         .await
     }
 
+    /// Puts a storage in the place of what it was.
+    pub(crate) async fn replace_storage(&self, before: &Storage, storage: Storage) -> Result<Arc<Storage>, Error> {
+        self.change(|_, view| {
+            match view.storages.get(storage.id.as_str()) {
+                None => return Err(Error::StorageNotFound { id: storage.id.to_string() }),
+                Some(found) if **found != *before => {
+                    return Err(Error::Conflict { message: format!("storage '{}' was changed meanwhile", storage.id) });
+                }
+                Some(_) => {}
+            }
+            view.put_storage(storage.clone());
+            Ok((view.storages[storage.id.as_str()].clone(), vec![put(keys::storage(&storage.id), &storage)]))
+        })
+        .await
+    }
+
+    /// Removes a storage that nothing refers to. `unused` looks at what the catalog itself does not know, and says what the
+    /// commit is to hold so that it stays so.
+    pub(crate) async fn drop_storage(
+        &self,
+        id: &StorageId,
+        unused: impl Fn(&Arc<dyn Snapshot>) -> Result<(Vec<Expect>, Vec<Write>), Error>,
+    ) -> Result<Arc<Storage>, Error> {
+        if *id == StorageId::local() {
+            return Err(Error::StorageProtected);
+        }
+        self.change_expecting(|snapshot, view| {
+            let Some(storage) = view.storages.remove(id.as_str()) else {
+                return Err(Error::StorageNotFound { id: id.to_string() });
+            };
+            let tables: Vec<String> =
+                view.tables(None).filter(|table| table.storage == *id).map(|table| table.qualified_name()).collect();
+            if !tables.is_empty() {
+                let named = tables[..tables.len().min(NAMED_MAX)].join(", ");
+                let what = format!("{} table(s) still reference it: {named}", tables.len());
+                return Err(Error::StorageInUse { id: id.clone(), what });
+            }
+            let (expect, mut writes) = unused(snapshot)?;
+            writes.push(Write::delete(CATALOG, keys::storage(id)));
+            Ok((storage, expect, writes))
+        })
+        .await
+    }
+
+    /// Changes where a table's files go, how its users are spread and when it is flushed.
+    ///
+    /// # Errors
+    /// [`Error::TableNotFound`]; [`Error::StorageNotFound`]; [`Error::Invalid`] for a sharding, triggers or a
+    /// USE_USER_STORAGE that cannot be; the engine's.
+    pub async fn alter_table(&self, namespace: &str, table: &str, change: TableChange) -> Result<Arc<Table>, Error> {
+        if let Some(sharding) = &change.sharding {
+            self.shards.find(sharding)?;
+        }
+        self.change(|_, view| {
+            let found = view
+                .table(namespace, table)
+                .ok_or_else(|| Error::TableNotFound { namespace: namespace.to_owned(), table: table.to_owned() })?;
+            if let Some(id) = &change.storage
+                && !view.storages.contains_key(id.as_str())
+            {
+                return Err(Error::StorageNotFound { id: id.to_string() });
+            }
+            let changed = found.with(&change)?;
+            let write = put(keys::table(changed.id), &changed);
+            Ok((view.put_table(changed), vec![write]))
+        })
+        .await
+    }
+
+    /// The table that goes on from `found`, a table of the database `database_id`: made, with its namespace, if there is none
+    /// yet; given the columns of `found` if those are newer. What the lost database called `called` is `storage` here.
+    ///
+    /// # Errors
+    /// [`Error::TableExists`] when there is another table of this name; [`Error::Invalid`] for a sharding that this program does
+    /// not have; the engine's.
+    pub async fn attach_table(
+        &self,
+        database_id: &str,
+        found: &Table,
+        called: &StorageId,
+        storage: &StorageId,
+    ) -> Result<Arc<Table>, Error> {
+        self.shards.find(&found.sharding)?;
+        let origin = table::Origin { database_id: database_id.to_owned(), table_id: found.id };
+        self.change(|_, view| {
+            let now = self.env.now();
+            if let Some(known) = view.table(&found.namespace, &found.name).cloned() {
+                if known.origin.as_ref() != Some(&origin) {
+                    return Err(Error::TableExists { namespace: known.namespace.clone(), table: known.name.clone() });
+                }
+                if known.schema_version >= found.schema_version {
+                    return Ok((known, Vec::new()));
+                }
+                let table = known.with_columns_of(found);
+                let write = put(keys::table(table.id), &table);
+                return Ok((view.put_table(table), vec![write]));
+            }
+            let mut writes = Vec::new();
+            if !view.namespaces.contains_key(found.namespace.as_str()) {
+                let namespace = Namespace { name: found.namespace.clone(), created_at: now };
+                writes.push(put(keys::namespace(&namespace.name), &namespace));
+                view.put_namespace(namespace);
+            }
+            // Its own storage may be another one than where this was found; `local` is here whatever there was.
+            let has_own = found.storage != *called
+                && found.storage != StorageId::local()
+                && view.storages.contains_key(found.storage.as_str());
+            let storage = if has_own { found.storage.clone() } else { storage.clone() };
+            let id = TableId(view.version);
+            let table = found.attached(id, origin.clone(), storage, now);
+            writes.push(put(keys::table(id), &table));
+            Ok((view.put_table(table), writes))
+        })
+        .await
+    }
+
     /// Checks `decide` against a snapshot and commits what it says, from the start again if somebody else was
     /// faster. `decide` changes the view as its writes change the catalog.
-    async fn change<T>(
+    pub(crate) async fn change<T>(
         &self,
         mut decide: impl FnMut(&Arc<dyn Snapshot>, &mut View) -> Result<(T, Vec<Write>), Error>,
+    ) -> Result<T, Error> {
+        self.change_expecting(|snapshot, view| decide(snapshot, view).map(|(answer, writes)| (answer, vec![], writes)))
+            .await
+    }
+
+    /// [`Catalog::change`], where the commit depends on more than the catalog.
+    pub(crate) async fn change_expecting<T>(
+        &self,
+        mut decide: impl FnMut(&Arc<dyn Snapshot>, &mut View) -> Result<(T, Vec<Expect>, Vec<Write>), Error>,
     ) -> Result<T, Error> {
         let _turn = self.changing.lock().await;
         for _ in 0..ATTEMPTS_MAX {
@@ -316,13 +443,13 @@ impl Catalog {
             let before = self.view(&snapshot)?;
             let mut view = View::clone(&before);
             view.version += 1;
-            let (answer, mut writes) = decide(&snapshot, &mut view)?;
+            let (answer, mut expect, mut writes) = decide(&snapshot, &mut view)?;
             writes.push(Write::Put { space: CATALOG, key: keys::VERSION.to_vec(), value: version_value(view.version) });
             let value = match before.version {
                 0 => Expected::Absent,
                 version => Expected::Equals(version_value(version)),
             };
-            let expect = vec![Expect { space: CATALOG, key: keys::VERSION.to_vec(), value }];
+            expect.push(Expect { space: CATALOG, key: keys::VERSION.to_vec(), value });
             match self.engine.commit(Commit { expect, writes, sync: Sync::Synced }).await {
                 Ok(_) => {
                     self.remember(&Arc::new(view));
@@ -344,26 +471,6 @@ pub(crate) fn expect_storage(id: &StorageId) -> Expect {
 /// The record of a dropped table goes: nothing of it is left.
 pub(crate) fn forget_dropped(id: TableId) -> Write {
     Write::Delete { space: CATALOG, key: keys::dropped(id) }
-}
-
-/// Within one storage no two tables, and no two users, may ever have one prefix, whatever they are called.
-fn check_templates(storage: &Storage) -> Result<(), Error> {
-    let shared = Template::shared(&storage.shared_tables_template)?;
-    let user = Template::user(&storage.user_tables_template)?;
-    if path::overlap(&shared, &user) > Overlap::OneTable {
-        return Err(Error::Invalid {
-            message: format!(
-                "a SHARED table and a USER table of storage '{}' could come to lie in one folder under the templates {shared} and {user}",
-                storage.id
-            ),
-            hint: Some(format!(
-                "let them differ in a folder that no name can be, as in the defaults {} and {}",
-                path::SHARED_TABLES_TEMPLATE_DEFAULT,
-                path::USER_TABLES_TEMPLATE_DEFAULT
-            )),
-        });
-    }
-    Ok(())
 }
 
 fn version_value(version: u64) -> Vec<u8> {

@@ -75,8 +75,18 @@ pub struct Table {
     pub flush: FlushPolicy,
     /// Microseconds since the Unix epoch.
     pub created_at: i64,
+    /// The table of a lost database that this one goes on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) origin: Option<Origin>,
     #[serde(skip)]
     pub(crate) arrow: OnceLock<SchemaRef>,
+}
+
+/// A table of another database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    pub(crate) database_id: String,
+    pub(crate) table_id: TableId,
 }
 
 /// The columns of one schema version, in the order in which its rows hold them.
@@ -87,6 +97,11 @@ pub(crate) struct Layout {
 }
 
 impl Table {
+    /// Whether it goes on from a table of a lost database.
+    pub fn is_attached(&self) -> bool {
+        self.origin.is_some()
+    }
+
     /// Expects the table to be there still. Every commit of rows carries it, so no row outlives its table.
     pub fn expect_present(&self) -> Expect {
         expect_table(self.id)
@@ -100,6 +115,20 @@ impl Table {
     /// Whether `user` may own rows here: a named user in a USER table, the shared owner in a SHARED one.
     pub fn may_own(&self, user: &UserId) -> bool {
         user.is_shared() == (self.kind == Kind::Shared)
+    }
+
+    /// The table as `change` makes it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for triggers, or a USE_USER_STORAGE, that cannot be.
+    pub(super) fn with(&self, change: &TableChange) -> Result<Self, Error> {
+        let mut table = self.clone();
+        table.storage = change.storage.clone().unwrap_or(table.storage);
+        table.use_user_storage = change.use_user_storage.unwrap_or(table.use_user_storage);
+        table.sharding = change.sharding.clone().unwrap_or(table.sharding);
+        table.flush = change.flush.clone().unwrap_or(table.flush);
+        check_keeping(&table.qualified_name(), table.kind, table.use_user_storage, &table.flush)?;
+        Ok(table)
     }
 
     /// The table with one more column, under the next schema version. Rows written before read it as null.
@@ -127,6 +156,22 @@ impl Table {
         Ok(table)
     }
 
+    /// The table that goes on from one of another database, as its manifest describes it.
+    pub(super) fn attached(&self, id: TableId, origin: Origin, storage: StorageId, created_at: i64) -> Self {
+        Self { id, storage, created_at, origin: Some(origin), arrow: OnceLock::new(), ..self.clone() }
+    }
+
+    /// The columns of a later definition of the same table.
+    pub(super) fn with_columns_of(&self, later: &Self) -> Self {
+        Self {
+            columns: later.columns.clone(),
+            schema_version: later.schema_version,
+            older: later.older.clone(),
+            arrow: OnceLock::new(),
+            ..self.clone()
+        }
+    }
+
     /// What rows of the present schema version look like.
     pub(crate) fn layout(&self) -> Layout {
         let columns = self.columns.iter().map(|column| (column.id, column.column_type)).collect();
@@ -137,6 +182,19 @@ impl Table {
 /// Expects the table of this id to be there still.
 pub(crate) fn expect_table(id: TableId) -> Expect {
     Expect { space: CATALOG, key: keys::table(id), value: Expected::Present }
+}
+
+/// What is to become different about a table; what is `None` stays as it is. Files that are there stay where they are.
+#[derive(Debug, Clone, Default)]
+pub struct TableChange {
+    /// Where its segments go from now on; it must exist.
+    pub storage: Option<StorageId>,
+    /// Whether a user's own storage goes before the table's.
+    pub use_user_storage: Option<bool>,
+    /// How users are spread over folders; it must be registered.
+    pub sharding: Option<String>,
+    /// When it is flushed by itself.
+    pub flush: Option<FlushPolicy>,
 }
 
 /// A column to be made.
@@ -180,25 +238,8 @@ impl NewTable {
         if self.columns.is_empty() {
             return Err(Error::invalid(format!("table {}.{} has no column", self.namespace, self.name)));
         }
-        if self.use_user_storage && self.kind == Kind::Shared {
-            return Err(Error::invalid("USE_USER_STORAGE is only supported for USER tables"));
-        }
-        if self.flush.is_empty() {
-            return Err(Error::Invalid {
-                message: format!(
-                    "table {}.{} has no flush trigger: its rows would never leave the hot tier",
-                    self.namespace, self.name
-                ),
-                hint: Some("add FLUSH INTERVAL 60s, FLUSH ROW_THRESHOLD 1000, or both".to_owned()),
-            });
-        }
-        if self.flush.interval.is_some_and(|interval| interval.is_zero())
-            || self.flush.rows == Some(0)
-            || self.flush.bytes == Some(0)
-        {
-            return Err(Error::invalid("a flush trigger must be greater than 0"));
-        }
-        Ok(())
+        let name = format!("{}.{}", self.namespace, self.name);
+        check_keeping(&name, self.kind, self.use_user_storage, &self.flush)
     }
 
     /// The table, once it has an id.
@@ -221,9 +262,27 @@ impl NewTable {
             sharding: self.sharding,
             flush: self.flush,
             created_at,
+            origin: None,
             arrow: OnceLock::new(),
         })
     }
+}
+
+/// How a table is kept, as it is made and as it is changed.
+fn check_keeping(name: &str, kind: Kind, use_user_storage: bool, flush: &FlushPolicy) -> Result<(), Error> {
+    if use_user_storage && kind == Kind::Shared {
+        return Err(Error::invalid("USE_USER_STORAGE is only supported for USER tables"));
+    }
+    if flush.is_empty() {
+        return Err(Error::Invalid {
+            message: format!("table {name} has no flush trigger: its rows would never leave the hot tier"),
+            hint: Some("add FLUSH INTERVAL 60s, FLUSH ROW_THRESHOLD 1000, or both".to_owned()),
+        });
+    }
+    if flush.interval.is_some_and(|interval| interval.is_zero()) || flush.rows == Some(0) || flush.bytes == Some(0) {
+        return Err(Error::invalid("a flush trigger must be greater than 0"));
+    }
+    Ok(())
 }
 
 fn check_columns(columns: &[Column]) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::Owner;
+use super::{Owner, refusal::refusal};
 
 /// Why an object or a segment could not be written, listed or deleted.
 ///
@@ -46,26 +46,26 @@ pub enum Error {
         source: Arc<io::Error>,
     },
     /// The root belongs to another database, or to another storage of this one.
-    #[error("the storage root {} belongs to storage {:?} of database {}; give storage {:?} of database {} a directory of its own",
-        root.display(), found.storage_id, found.database_id, wanted.storage_id, wanted.database_id)]
+    #[error("the storage root {root} belongs to storage {:?} of database {}; give storage {:?} of database {} a directory of its own",
+        found.storage_id, found.database_id, wanted.storage_id, wanted.database_id)]
     Owned {
         /// The root.
-        root: PathBuf,
+        root: String,
         /// Whose it is.
         found: Owner,
         /// Who asked for it.
         wanted: Owner,
     },
     /// The root lies inside another storage's, or around it.
-    #[error("the storage root {} lies {relation} {}, which belongs to storage {:?} of database {}; roots must not contain one another",
-        root.display(), other.display(), found.storage_id, found.database_id)]
+    #[error("the storage root {root} lies {relation} {other}, which belongs to storage {:?} of database {}; roots must not contain one another",
+        found.storage_id, found.database_id)]
     Nested {
         /// The root that was asked for.
-        root: PathBuf,
+        root: String,
         /// `inside` or `around`.
         relation: &'static str,
         /// The root of the other storage.
-        other: PathBuf,
+        other: String,
         /// Whose it is.
         found: Owner,
     },
@@ -76,15 +76,35 @@ pub enum Error {
         root: PathBuf,
     },
     /// The owner object is there and does not say who owns the root.
-    #[error("{} does not say who owns this storage root: {problem}; if the root is yours, restore the file from a backup", path.display())]
+    #[error(
+        "{path} does not say who owns this storage root: {problem}; if the root is yours, restore the file from a backup"
+    )]
     OwnerUnreadable {
         /// The owner object.
-        path: PathBuf,
+        path: String,
         /// What is wrong with it.
         problem: String,
     },
+    /// A root that nobody owns yet holds so much already that it cannot be looked through for others' roots.
+    #[error(
+        "{root} holds more than {objects_max} objects that are not this database's; give the storage a folder of its own"
+    )]
+    Crowded {
+        /// The root.
+        root: String,
+        /// How many were looked at.
+        objects_max: usize,
+    },
+    /// No client can be made for a storage.
+    #[error("no client can be made for {uri}: {}", refusal(source).words)]
+    Setup {
+        /// The storage's address.
+        uri: String,
+        /// What was wrong.
+        source: Arc<object_store::Error>,
+    },
     /// An object store refused or could not be reached.
-    #[error("object {path}: {source}")]
+    #[error("object {path}: {}", refusal(source).words)]
     Store {
         /// The object.
         path: String,
@@ -126,6 +146,22 @@ impl Error {
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
         let path = path.to_owned();
         move |source| Error::Io { action, path, source: Arc::new(source) }
+    }
+
+    /// What to do about it, where there is more to say than the message does.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Error::Store { source, .. } | Error::Setup { source, .. } => refusal(source).hint,
+            _ => None,
+        }
+    }
+
+    /// The message and what to do about it, for where there is only one place for both.
+    pub fn with_hint(&self) -> String {
+        match self.hint() {
+            Some(hint) => format!("{self} ({hint})"),
+            None => self.to_string(),
+        }
     }
 
     /// The name is taken.

@@ -27,7 +27,7 @@ use super::{
 use disk::{Disk, TempFile};
 use puts::{Object, Puts};
 
-mod dirs;
+pub(super) mod dirs;
 mod disk;
 mod puts;
 #[cfg(test)]
@@ -190,6 +190,11 @@ impl Objects for Local {
     async fn sweep_temp(&self, written_before: i64, only_count: bool) -> Result<u64, Error> {
         let disk = Arc::clone(&self.disk);
         blocking(OWN_FOLDER, move || disk.sweep_old_temp(written_before, only_count)).await
+    }
+
+    async fn release(&self) -> Result<(), Error> {
+        let root = self.disk.root().to_owned();
+        blocking(OWN_FOLDER, move || owner::remove(&root)).await
     }
 
     fn object_store(&self) -> Arc<dyn ObjectStore> {

@@ -71,6 +71,16 @@ pub trait Objects: Debug + Send + Sync + 'static {
         Ok(0)
     }
 
+    /// Ends a multipart upload that an earlier process left open. One that is ended already is ended; a storage that knows
+    /// none has none.
+    async fn abort_multipart(&self, path: &str, id: &str) -> Result<(), Error> {
+        let _ = (path, id);
+        Ok(())
+    }
+
+    /// Gives up the root: its owner object goes, and others may have it. Nothing is to be written here afterwards.
+    async fn release(&self) -> Result<(), Error>;
+
     /// For readers. Paths are to be made with [`object_store::path::Path::parse`], which takes them as they are.
     fn object_store(&self) -> Arc<dyn ObjectStore>;
 }
@@ -142,6 +152,19 @@ pub async fn checksum(objects: &dyn Objects, path: &str) -> Result<Option<Stored
         stored.crc32c = crc32c::crc32c_append(stored.crc32c, &piece);
     }
     Ok(Some(stored))
+}
+
+/// All bytes of a small object; no object of this name is `None`.
+///
+/// # Errors
+/// [`Error::Store`] when it cannot be read.
+pub async fn read(objects: &dyn Objects, path: &str) -> Result<Option<Bytes>, Error> {
+    let failed = |source| Error::Store { path: path.to_owned(), source: Arc::new(source) };
+    match objects.object_store().get(&location(path)?).await {
+        Ok(found) => found.bytes().await.map(Some).map_err(failed),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(source) => Err(failed(source)),
+    }
 }
 
 /// What is known of an object without reading it; `None` when there is none of this name.

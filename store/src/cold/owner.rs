@@ -5,13 +5,16 @@
 
 use std::{
     fs::{File, TryLockError},
-    io,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
+use super::local::dirs;
 use super::{Error, OWN_FOLDER, Stored};
+
+pub(crate) mod remote; // the same for a bucket
 
 const OWNER_OBJECT: &str = ".ebbtide/owner.json";
 
@@ -47,15 +50,64 @@ pub(super) fn claim(
     match read(root)? {
         Some(found) if found == *owner => {}
         Some(found) => {
-            return Err(Error::Owned { root: root.to_owned(), found, wanted: owner.clone() });
+            return Err(Error::Owned { root: root.display().to_string(), found, wanted: owner.clone() });
         }
         None => {
-            return Err(Error::OwnerUnreadable { path, problem: "it was removed just now".to_owned() });
+            return Err(Error::OwnerUnreadable {
+                path: path.display().to_string(),
+                problem: "it was removed just now".to_owned(),
+            });
         }
     }
     // Again, on every open: of two that were claimed at the same moment the inner one gives way.
     refuse_nested(root, owners_above(root))?;
     lock(root, file)
+}
+
+/// Frees a root of `found`, if it still is his.
+pub(crate) fn abandon(root: &Path, found: &Owner) -> Result<(), Error> {
+    match read(root)? {
+        Some(owner) if owner == *found => remove(root),
+        _ => Ok(()),
+    }
+}
+
+/// Gives a root of `found` to `owner`, unless a process has it open. The change is whole or not there.
+pub(crate) fn take_over(root: &Path, found: &Owner, owner: &Owner) -> Result<(), Error> {
+    let path = root.join(OWNER_OBJECT);
+    let file = File::open(&path).map_err(Error::io("open the owner object", &path))?;
+    let _lock = lock(root, file)?;
+    if read(root)?.as_ref() != Some(found) {
+        return Err(Error::OwnerUnreadable {
+            path: path.display().to_string(),
+            problem: "it has changed just now".to_owned(),
+        });
+    }
+    let new = path.with_extension("json.new");
+    let text = serde_json::to_vec(owner).expect("two strings are JSON");
+    let written = File::create(&new).and_then(|mut file| {
+        file.write_all(&text)?;
+        file.sync_all()
+    });
+    written.map_err(Error::io("write the new owner object", &new))?;
+    std::fs::rename(&new, &path).map_err(Error::io("replace the owner object", &path))?;
+    sync_own_folder(root)
+}
+
+/// Frees the root, durably.
+pub(super) fn remove(root: &Path) -> Result<(), Error> {
+    let path = root.join(OWNER_OBJECT);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::io("remove the owner object", &path)(error))
+        }
+        _ => sync_own_folder(root),
+    }
+}
+
+fn sync_own_folder(root: &Path) -> Result<(), Error> {
+    let folder = root.join(OWN_FOLDER);
+    dirs::sync_dir(&folder).map_err(|source| Error::Sync { path: folder, source: source.into() })
 }
 
 fn lock(root: &Path, file: File) -> Result<File, Error> {
@@ -76,7 +128,7 @@ fn refuse_nested(root: &Path, mut others: impl Iterator<Item = Result<(PathBuf, 
     };
     let (other, found) = other?;
     let relation = if root.starts_with(&other) { "inside" } else { "around" };
-    Err(Error::Nested { root: root.to_owned(), relation, other, found })
+    Err(Error::Nested { root: root.display().to_string(), relation, other: other.display().to_string(), found })
 }
 
 fn owners_above(root: &Path) -> impl Iterator<Item = Result<(PathBuf, Owner), Error>> {
@@ -114,7 +166,8 @@ fn owned(dir: &Path) -> Option<Result<(PathBuf, Owner), Error>> {
     read(dir).transpose().map(|owner| Ok((dir.to_owned(), owner?)))
 }
 
-fn read(root: &Path) -> Result<Option<Owner>, Error> {
+/// Whose a root is, if anybody's.
+pub(crate) fn read(root: &Path) -> Result<Option<Owner>, Error> {
     let path = root.join(OWNER_OBJECT);
     let text = match std::fs::read(&path) {
         Ok(text) => text,
@@ -125,5 +178,7 @@ fn read(root: &Path) -> Result<Option<Owner>, Error> {
             };
         }
     };
-    serde_json::from_slice(&text).map(Some).map_err(|error| Error::OwnerUnreadable { path, problem: error.to_string() })
+    serde_json::from_slice(&text)
+        .map(Some)
+        .map_err(|error| Error::OwnerUnreadable { path: path.display().to_string(), problem: error.to_string() })
 }

@@ -7,14 +7,14 @@ use std::{collections::VecDeque, fmt::Debug, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use object_store::{
-    ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, multipart::MultipartStore, path::Path,
+    ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion, multipart::MultipartStore, path::Path,
     prefix::PrefixStore,
 };
 use tokio::runtime::Handle;
 
-use super::{Error, Listed, Objects, Stored, Upload, local, objects::check_path};
+use super::{Error, Listed, Objects, Stored, Upload, local, objects::check_path, owner};
 
 use multipart::Multipart;
 
@@ -40,7 +40,7 @@ impl Default for Options {
 }
 
 /// Keeps the ids of open multipart uploads durably. A store keeps, and bills, the parts of one that nobody ends; after a crash
-/// only its id can end it ([`Remote::abort_multipart`]).
+/// only its id can end it ([`Objects::abort_multipart`]).
 #[async_trait]
 pub trait Multiparts: Debug + Send + Sync {
     /// An upload got its id. No part is sent before this succeeds.
@@ -97,14 +97,79 @@ impl Remote {
         let shared = Arc::new(Shared { store, prefix, options, runtime });
         Ok(Arc::new(Remote { shared, reader, uri: uri.to_owned() }))
     }
+}
 
-    /// Ends a multipart upload that a process left open. One that is ended already is ended.
-    pub async fn abort_multipart(&self, path: &str, id: &str) -> Result<(), Error> {
-        let location = self.shared.location(path)?;
-        match self.shared.store.abort_multipart(&location, &id.to_owned()).await {
+/// What only the storage itself does: see `owner/remote.rs`.
+impl Remote {
+    /// The prefix in the bucket; empty for the whole of it.
+    pub(super) fn prefix(&self) -> &str {
+        self.shared.prefix.as_ref()
+    }
+
+    /// Where this is, for people.
+    pub(super) fn root_uri(&self) -> String {
+        self.uri.clone()
+    }
+
+    /// An object of the bucket, whatever the prefix; none if there is none of this name.
+    pub(super) async fn read_whole(&self, path: &str) -> Result<Option<Bytes>, Error> {
+        let location = Path::parse(path).map_err(|error| failed(path, error.into()))?;
+        match self.shared.store.get(&location).await {
+            Ok(found) => found.bytes().await.map(Some).map_err(|source| failed(path, source)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(failed(path, source)),
+        }
+    }
+
+    /// Makes an object of the storage's own folder, unless there is one of this name.
+    pub(super) async fn create_own(&self, path: &str, bytes: Bytes) -> Result<(), Error> {
+        let location = Path::parse(self.whole(path)).map_err(|error| failed(path, error.into()))?;
+        self.shared.put(path, &location, bytes.into()).await
+    }
+
+    /// Replaces an object of the storage's own folder that is as expected, unless somebody else does so meanwhile.
+    pub(super) async fn replace_own(
+        &self,
+        path: &str,
+        expected: impl Fn(&[u8]) -> bool,
+        bytes: Bytes,
+    ) -> Result<(), Error> {
+        let location = Path::parse(self.whole(path)).map_err(|error| failed(path, error.into()))?;
+        let changed =
+            || Error::OwnerUnreadable { path: self.uri.clone(), problem: "it has changed just now".to_owned() };
+        let found = self.shared.store.get(&location).await.map_err(|source| failed(path, source))?;
+        let version = UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
+        if !expected(&found.bytes().await.map_err(|source| failed(path, source))?) {
+            return Err(changed());
+        }
+        let options = PutOptions { mode: PutMode::Update(version), ..PutOptions::default() };
+        match self.shared.store.put_opts(&location, bytes.into(), options).await {
+            Ok(_) => Ok(()),
+            Err(object_store::Error::Precondition { .. }) => Err(changed()),
+            Err(source) => Err(failed(path, source)),
+        }
+    }
+
+    /// Removes an object of the storage's own folder. One that is not there is removed already.
+    pub(super) async fn delete_own(&self, path: &str) -> Result<(), Error> {
+        let location = Path::parse(self.whole(path)).map_err(|error| failed(path, error.into()))?;
+        match self.shared.store.delete(&location).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(source) => Err(failed(path, source)),
         }
+    }
+
+    /// A path of ours as the bucket has it.
+    fn whole(&self, path: &str) -> String {
+        if self.shared.prefix.is_root() { path.to_owned() } else { format!("{}/{path}", self.shared.prefix) }
+    }
+
+    /// Every object below the prefix by its whole path, the storage's own ones too.
+    pub(super) fn list_whole(&self) -> BoxStream<'static, Result<String, Error>> {
+        let prefix = (!self.shared.prefix.is_root()).then_some(&self.shared.prefix);
+        let uri = self.uri.clone();
+        let listed = self.shared.store.list(prefix).map_ok(|object| object.location.to_string());
+        listed.map_err(move |source| failed(&uri, source)).boxed()
     }
 }
 
@@ -147,6 +212,11 @@ impl Objects for Remote {
         &self.uri
     }
 
+    fn queues(&self) -> bool {
+        // Every request waits at the gate of its own store, so that a slow store takes no place from the others.
+        true
+    }
+
     async fn put_small(&self, path: &str, bytes: Bytes) -> Result<Stored, Error> {
         let location = self.shared.location(path)?;
         let stored = Stored { bytes: bytes.len() as u64, crc32c: crc32c::crc32c(&bytes) };
@@ -186,6 +256,18 @@ impl Objects for Remote {
 
     fn list(&self, prefix: &str) -> BoxStream<'static, Result<Listed, Error>> {
         local::list(&self.reader, prefix)
+    }
+
+    async fn abort_multipart(&self, path: &str, id: &str) -> Result<(), Error> {
+        let location = self.shared.location(path)?;
+        match self.shared.store.abort_multipart(&location, &id.to_owned()).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(failed(path, source)),
+        }
+    }
+
+    async fn release(&self) -> Result<(), Error> {
+        owner::remote::remove(self).await
     }
 
     fn object_store(&self) -> Arc<dyn ObjectStore> {

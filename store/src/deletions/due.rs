@@ -1,9 +1,10 @@
 //! What is due goes.
 
 use super::{Deletion, pending};
-use crate::{Error, Store, manifest, quarantine};
+use crate::{Error, Store, TableId, UserId, manifest, published, quarantine};
 use ebbtide_engine::{Commit, Sync, Write};
 use futures::{StreamExt, stream};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ const OBJECTS_AT_ONCE: usize = 16;
 const RETRY_MIN: Duration = Duration::from_secs(60);
 /// The upper end of that doubling.
 const RETRY_MAX: Duration = Duration::from_secs(3600);
+
+/// How long an object is left alone that a published manifest may still name.
+const PUBLISH_WAIT: Duration = Duration::from_secs(2);
 
 /// What [`delete_due`] did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,8 +51,20 @@ pub async fn delete_due(store: &Arc<Store>, objects_max: usize) -> Result<Delete
     store.readers().wait_passed(moment).await;
     store.env().reached("deletions.due");
 
-    let results: Vec<(Deletion, Result<(), Error>)> = stream::iter(due)
+    // Each user once, however many of his objects are due.
+    let users: BTreeSet<(TableId, UserId)> = due.iter().filter_map(|deletion| deletion.whose.clone()).collect();
+    let mut named_still = HashSet::new();
+    for (table, user) in users {
+        if !published::publish_user(store, table, &user).await? {
+            named_still.insert((table, user));
+        }
+    }
+    let named_still = &named_still;
+    let results: Vec<(Deletion, Result<Removed, Error>)> = stream::iter(due)
         .map(|deletion| async {
+            if deletion.whose.as_ref().is_some_and(|whose| named_still.contains(whose)) {
+                return (deletion, Ok(Removed::NotYet));
+            }
             let removed = remove(store, &deletion).await;
             (deletion, removed)
         })
@@ -60,7 +76,11 @@ pub async fn delete_due(store: &Arc<Store>, objects_max: usize) -> Result<Delete
     for (deletion, removed) in results {
         writes.extend(deletion.forget());
         match removed {
-            Ok(()) => {
+            Ok(Removed::NotYet) => {
+                let wait = i64::try_from(PUBLISH_WAIT.as_micros()).unwrap_or(i64::MAX);
+                writes.extend(Deletion { not_before: now.saturating_add(wait), ..deletion }.put());
+            }
+            Ok(Removed::Gone) => {
                 writes.push(quarantine::release(&deletion.storage, &deletion.path));
                 deleted.objects += 1;
                 deleted.bytes += deletion.bytes;
@@ -78,18 +98,28 @@ pub async fn delete_due(store: &Arc<Store>, objects_max: usize) -> Result<Delete
     Ok(deleted)
 }
 
+enum Removed {
+    Gone,
+    /// A published manifest may still name it.
+    NotYet,
+}
+
 /// Removes one object, unless the manifest names it, which would be a bug: then it stays.
-async fn remove(store: &Arc<Store>, deletion: &Deletion) -> Result<(), Error> {
-    let (snapshot, storage, path) = (store.snapshot(), deletion.storage.clone(), deletion.path.clone());
-    if blocking(move || manifest::named(&*snapshot, &storage, &path)).await?.is_some() {
+async fn remove(store: &Arc<Store>, deletion: &Deletion) -> Result<Removed, Error> {
+    let (snapshot, asked) = (store.snapshot(), deletion.clone());
+    if blocking(move || manifest::named(&*snapshot, &asked.storage, &asked.path)).await?.is_some() {
         tracing::error!(
             storage = %deletion.storage, path = deletion.path,
             "an object was to go that the manifest names; it stays, please report this"
         );
-        return Ok(());
+        return Ok(Removed::Gone);
     }
-    store.objects(&deletion.storage)?.delete(&deletion.path).await?;
-    Ok(())
+    match store.objects(&deletion.storage) {
+        // Nobody has a way to the object any more.
+        Err(Error::StorageNotFound { .. }) => {}
+        objects => objects?.delete(&deletion.path).await?,
+    }
+    Ok(Removed::Gone)
 }
 
 fn later(deletion: Deletion, error: &Error, now: i64) -> Deletion {

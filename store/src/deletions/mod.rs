@@ -18,7 +18,7 @@ mod tests;
 pub use due::{Deleted, delete_due};
 pub use worker::Worker;
 
-use crate::{DELETIONS, Error, StorageId, keys};
+use crate::{DELETIONS, Error, StorageId, TableId, UserId, keys};
 use ebbtide_engine::{KeyRange, Order, Snapshot, Write};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -36,6 +36,9 @@ pub struct Deletion {
     pub not_before: i64,
     /// Why it is to go.
     pub why: Why,
+    /// Whose segment it was: it goes only once no published manifest names it any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whose: Option<(TableId, UserId)>,
     /// How often removing it failed.
     #[serde(default)]
     pub failures: u32,
@@ -54,6 +57,12 @@ pub enum Why {
     Retention,
     /// Nothing ever named it.
     Orphan,
+    /// A manifest that a newer one took the place of.
+    Superseded,
+    /// Its rows were moved to another storage.
+    Moved,
+    /// Its user was erased.
+    Erased,
 }
 
 impl Why {
@@ -63,6 +72,9 @@ impl Why {
             Self::Dropped => "dropped",
             Self::Retention => "retention",
             Self::Orphan => "orphan",
+            Self::Superseded => "superseded",
+            Self::Moved => "moved",
+            Self::Erased => "erased",
         }
     }
 }
@@ -125,4 +137,15 @@ pub fn pending(snapshot: Arc<dyn Snapshot>, due_at: Option<i64>, limit: usize) -
         found.push(deletion);
     }
     Ok(found)
+}
+
+/// How many objects of this storage are still to go.
+pub(crate) fn of_storage(snapshot: &Arc<dyn Snapshot>, storage: &StorageId) -> Result<usize, Error> {
+    let prefix = object_key(storage, "");
+    let mut cursor = snapshot.clone().scan(DELETIONS, KeyRange::prefix(&prefix), Order::Ascending)?;
+    let mut count = 0;
+    while cursor.next()?.is_some() {
+        count += 1;
+    }
+    Ok(count)
 }

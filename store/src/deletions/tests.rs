@@ -14,6 +14,7 @@ async fn object(store: &Store, path: &str) -> Deletion {
         bytes: 5,
         not_before: store.env().now() + 1_000_000,
         why: Why::Retention,
+        whose: None,
         failures: 0,
         error: None,
     }
@@ -58,7 +59,9 @@ async fn what_cannot_be_removed_is_tried_again_later_and_holds_up_nothing() {
     let env = TestEnv::new();
     let store = open_store(dir.path(), &env).await;
     let good = object(&store, "good.parquet").await;
-    let bad = Deletion { storage: StorageId::new("gone").unwrap(), not_before: good.not_before - 1, ..good.clone() };
+    // A folder is no object, and is not removed like one.
+    object(&store, "folder/of/another.parquet").await;
+    let bad = Deletion { path: "folder".to_owned(), not_before: good.not_before - 1, ..good.clone() };
     write(&store, [good.put(), bad.put()].concat()).await;
     env.now.fetch_add(1_000_000, Ordering::SeqCst);
     let first = delete_due(&store, 1).await.unwrap();
@@ -66,7 +69,7 @@ async fn what_cannot_be_removed_is_tried_again_later_and_holds_up_nothing() {
     assert_eq!(delete_due(&store, 1).await.unwrap().objects, 1, "the one behind it is not held up");
     let left = pending(store.snapshot(), None, 10).unwrap();
     assert_eq!((left.len(), left[0].failures), (1, 1));
-    assert!(left[0].error.as_ref().unwrap().contains("gone"));
+    assert!(left[0].error.as_ref().unwrap().contains("folder"));
     assert!(left[0].not_before > env.now.load(Ordering::SeqCst));
 }
 
@@ -132,4 +135,16 @@ async fn what_a_dropped_table_leaves_is_written_down_before_it_goes() {
     assert_eq!(delete_due(&store, 10).await.unwrap().objects, 3);
     assert!(!dir.path().join("storage/0.parquet").exists());
     assert_eq!(crate::reclaim::reclaim(&store, table.id, 0).await.unwrap(), 0, "again is no harm");
+}
+
+#[tokio::test]
+async fn what_lay_in_a_storage_that_is_no_more_is_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let env = TestEnv::new();
+    let store = open_store(dir.path(), &env).await;
+    let lost = Deletion { storage: StorageId::new("gone").unwrap(), ..object(&store, "one.parquet").await };
+    write(&store, lost.put().into()).await;
+    env.now.fetch_add(1_000_000, Ordering::SeqCst);
+    assert_eq!(delete_due(&store, 10).await.unwrap().failed, 0, "nobody has a way to it any more");
+    assert_eq!(pending(store.snapshot(), None, 10).unwrap(), []);
 }

@@ -1,7 +1,7 @@
 //! What is written when rows come in and when they go, and the small facts kept beside them.
 
 use crate::keys::{self, u64_value};
-use crate::{Error, HOT, HOT_COUNTERS, HOT_USERS, Seq, Table, TableId, UserId};
+use crate::{Error, HOT, HOT_COUNTERS, HOT_USERS, Seq, Table, TableId, UserId, users};
 use ebbtide_engine::{KeyRange, Order, Packed, SharedEngine, Snapshot, Write, counter};
 use std::sync::Arc;
 
@@ -14,17 +14,17 @@ fn counter_key(table: TableId, which: u8) -> Vec<u8> {
     key
 }
 
-/// The writes that add `rows` of one user, as [`codec`](super::codec) encoded them. The commit must also expect
-/// [`Table::expect_present`].
-pub fn append(table: &Table, user: &UserId, rows: Packed) -> Vec<Write> {
-    append_all(table, [(user.clone(), rows)])
+/// The writes that add `rows` of one user, as [`codec`](super::codec) encoded them, at `now`, microseconds since the Unix
+/// epoch: if nobody knew him before, he exists since then. The commit must also expect [`Table::expect_present`].
+pub fn append(table: &Table, user: &UserId, rows: Packed, now: i64) -> Vec<Write> {
+    append_all(table, [(user.clone(), rows)], now)
 }
 
 /// [`append`] for several users in one commit: the table's counters are written once.
-pub fn append_all(table: &Table, users: impl IntoIterator<Item = (UserId, Packed)>) -> Vec<Write> {
+pub fn append_all(table: &Table, rows_of: impl IntoIterator<Item = (UserId, Packed)>, now: i64) -> Vec<Write> {
     let (mut rows, mut bytes) = (0, 0);
     let mut writes = Vec::new();
-    for (user, packed) in users {
+    for (user, packed) in rows_of {
         debug_assert!(table.may_own(&user), "{user:?} cannot own rows of {}", table.qualified_name());
         if packed.is_empty() {
             continue;
@@ -35,6 +35,9 @@ pub fn append_all(table: &Table, users: impl IntoIterator<Item = (UserId, Packed
         writes.push(Write::Append { space: HOT, prefix: key.clone(), values: packed });
         // Right behind the rows: "so far in this commit" is then the user's last seq.
         writes.push(Write::StampSeq { space: HOT_USERS, key });
+        if !user.is_shared() {
+            writes.push(users::seen(&user, now));
+        }
     }
     if rows > 0 {
         writes.extend(count(table.id, signed(rows as u64), signed(bytes as u64)));

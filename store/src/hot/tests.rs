@@ -33,7 +33,7 @@ async fn insert(engine: &SharedEngine, table: &Table, users: &[(&str, std::ops::
             ids.clone().map(|id| vec![Cell::Int(id.into()), Cell::Bytes(format!("text {id}").into())]).collect();
         (user(name), encode(table, &batch(table, &rows), 1000).unwrap())
     });
-    let writes = append_all(table, packed);
+    let writes = append_all(table, packed, 0);
     engine.commit(Commit { expect: vec![table.expect_present()], writes, ..Commit::default() }).await.unwrap()
 }
 
@@ -144,7 +144,7 @@ async fn a_row_cannot_outlive_its_table() {
     let rows = encode(&table, &batch(&table, &[vec![Cell::Int(9), Cell::Null]]), 1000).unwrap();
     let late = Commit {
         expect: vec![table.expect_present()],
-        writes: append(&table, &user("ana"), rows),
+        writes: append(&table, &user("ana"), rows, 0),
         ..Commit::default()
     };
     assert!(store.engine().commit(late).await.is_err(), "a commit of rows after the drop");
@@ -222,7 +222,7 @@ async fn a_damaged_row_is_an_error_that_says_where() {
     let table = messages(&store, Kind::User).await;
     let mut noise = ebbtide_engine::Packed::new();
     noise.push(b"not a row");
-    let writes = append(&table, &user("ana"), noise);
+    let writes = append(&table, &user("ana"), noise, 0);
     let seqs = store.engine().commit(Commit { writes, ..Commit::default() }).await.unwrap().seqs.unwrap();
     let mut scan = scan(store.snapshot(), table, &user("ana"), 0, Seq::MAX, None).unwrap();
     let error = scan.next_batch(10, usize::MAX).unwrap_err();

@@ -5,8 +5,11 @@
 
 use super::Segment;
 use crate::catalog::{expect_storage, expect_table};
-use crate::{Error, SEGMENT_PATHS, SEGMENTS, Seq, StorageId, TableId, UserId, keys, quarantine};
+use crate::{
+    Error, SEGMENT_COUNTS, SEGMENT_PATHS, SEGMENTS, Seq, StorageId, TableId, UserId, keys, published, quarantine,
+};
 use ebbtide_engine::{Cursor, Expect, KeyRange, Order, Snapshot, Write};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A segment with its entry's bytes, so that a commit can expect it to be as it was read.
@@ -35,23 +38,46 @@ fn key(segment: &Segment) -> Vec<u8> {
 }
 
 /// The writes that make the manifest name this segment.
-pub(super) fn put(segment: &Segment) -> [Write; 2] {
+pub(crate) fn put(segment: &Segment) -> [Write; 3] {
     let value = serde_json::to_vec(segment).expect("a segment is a plain struct of text and numbers");
     [
         Write::put(SEGMENTS, key(segment), value),
         Write::put(SEGMENT_PATHS, keys::object(&segment.storage, &segment.path), key(segment)),
+        count(&segment.storage, 1),
     ]
 }
 
-fn delete(segment: &Segment) -> [Write; 2] {
-    [Write::delete(SEGMENTS, key(segment)), Write::delete(SEGMENT_PATHS, keys::object(&segment.storage, &segment.path))]
+fn delete(segment: &Segment) -> [Write; 3] {
+    [
+        Write::delete(SEGMENTS, key(segment)),
+        Write::delete(SEGMENT_PATHS, keys::object(&segment.storage, &segment.path)),
+        count(&segment.storage, -1),
+    ]
+}
+
+fn count(storage: &StorageId, delta: i64) -> Write {
+    Write::add(SEGMENT_COUNTS, storage.as_str(), delta)
+}
+
+/// Whether the manifest names any object of this storage, and what a commit is to expect so that it stays like that.
+pub(crate) fn any_on(snapshot: &Arc<dyn Snapshot>, storage: &StorageId) -> Result<(bool, Expect), Error> {
+    let prefix = keys::object(storage, "");
+    let mut cursor = snapshot.clone().scan(SEGMENT_PATHS, KeyRange::prefix(&prefix), Order::Ascending)?;
+    let any = cursor.next()?.is_some();
+    // The count itself may be wrong, as in a database from before it was kept; that it changes is what is expected not to be.
+    let count = snapshot.get(SEGMENT_COUNTS, storage.as_str().as_bytes())?;
+    Ok((any, Expect::as_read(SEGMENT_COUNTS, storage.as_str(), count)))
 }
 
 /// What one commit must hold to have the manifest forget these segments. Their objects are to go later: see
 /// [`crate::deletions`].
 pub fn detach(entries: &[Entry]) -> (Vec<Expect>, Vec<Write>) {
     let expect = entries.iter().map(Entry::expect).collect();
-    (expect, entries.iter().flat_map(|entry| delete(&entry.segment)).collect())
+    let mut writes: Vec<Write> = entries.iter().flat_map(|entry| delete(&entry.segment)).collect();
+    let users: BTreeSet<(TableId, &UserId)> =
+        entries.iter().map(|entry| (entry.segment.table_id, &entry.segment.user)).collect();
+    writes.extend(users.into_iter().map(|(table, user)| published::due(table, user)));
+    (expect, writes)
 }
 
 /// What one commit must hold to put a segment in the place of another: the same user, with some of its rows.
@@ -75,7 +101,8 @@ pub fn replace(old: &Entry, new: &Segment) -> (Vec<Expect>, Vec<Write>) {
         expect_storage(&new.storage),
         quarantine::expect_absent(&new.storage, &new.path),
     ];
-    (expect, delete(from).into_iter().chain(put(new)).collect())
+    let due = published::due(new.table_id, &new.user);
+    (expect, delete(from).into_iter().chain(put(new)).chain([due]).collect())
 }
 
 /// Whether the manifest names this object: the table, the user and the first seq of its segment.

@@ -17,14 +17,16 @@ mod watermark; // up to where a user's rows are in segments
 pub(crate) mod tests;
 
 pub use entry::{Entries, Entry, Start, detach, entries, entry, expect_unnamed, named, replace};
+pub(crate) use entry::{any_on, put as named_by};
 pub use segment::{ColumnStats, Scalar, Segment};
 pub(crate) use stamp::cuts_max;
 pub use stamp::file_stamp;
+pub(crate) use stamp::raise_stamp;
 pub(crate) use watermark::watermark_seq;
 pub use watermark::{Watermark, watermark};
 
 use crate::catalog::{expect_storage, expect_table};
-use crate::{Error, SEGMENTS, Seq, TableId, UserId, WATERMARKS, hot, keys, quarantine};
+use crate::{Error, SEGMENTS, Seq, TableId, UserId, WATERMARKS, hot, keys, published, quarantine};
 use ebbtide_engine::{Defect, Env, Expect, KeyRange, Snapshot, Write};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -66,6 +68,9 @@ pub fn handover(
     }
     if rows > 0 {
         writes.extend(hot::handed_over(old.table(), rows, bytes));
+    }
+    if !segments.is_empty() {
+        writes.push(published::due(old.table(), old.user()));
     }
     (expect, writes)
 }

@@ -4,7 +4,7 @@
 //! not name its first file as the old one's last.
 
 use crate::{CATALOG, Error, Name, Seq, catalog};
-use ebbtide_engine::{Expect, Expected, KeyRange, Order, Snapshot, Write};
+use ebbtide_engine::{Expect, KeyRange, Order, Snapshot, Write};
 use std::sync::Arc;
 
 /// A record: the timestamp, i64 BE, and the cut of that flush, u64 BE.
@@ -30,10 +30,30 @@ pub fn file_stamp(
         None => (i64::MIN, 0),
     };
     let stamp = now.div_euclid(1_000_000).max(last_stamp.saturating_add(1));
-    let record = u128::from(stamp.cast_unsigned()) << 64 | u128::from(cut.max(last_cut));
-    let value = raw.map_or(Expected::Absent, Expected::Equals);
-    let expect = Expect { space: CATALOG, key: key.clone(), value };
-    Ok((stamp, expect, Write::Put { space: CATALOG, key, value: record.to_be_bytes().to_vec() }))
+    let expect = Expect::as_read(CATALOG, key.clone(), raw);
+    Ok((stamp, expect, Write::put(CATALOG, key, record(stamp, cut.max(last_cut)))))
+}
+
+/// Has every file timestamp of this name be greater than `stamp` from now on, and every seq above `cut`.
+///
+/// # Errors
+/// The engine's, and [`Error::Corrupt`].
+pub(crate) fn raise_stamp(
+    snapshot: &dyn Snapshot,
+    namespace: &Name,
+    table: &Name,
+    stamp: i64,
+    cut: Seq,
+) -> Result<(Expect, Write), Error> {
+    let key = catalog::file_stamp(namespace, table);
+    let raw = snapshot.get(CATALOG, &key)?;
+    let (last_stamp, last_cut) = raw.as_deref().map_or(Ok((i64::MIN, 0)), parse)?;
+    let value = record(stamp.max(last_stamp), cut.max(last_cut));
+    Ok((Expect::as_read(CATALOG, key.clone(), raw), Write::put(CATALOG, key, value)))
+}
+
+fn record(stamp: i64, cut: Seq) -> Record {
+    (u128::from(stamp.cast_unsigned()) << 64 | u128::from(cut)).to_be_bytes()
 }
 
 /// The highest cut of any flush of any table there ever was. No watermark is above it, and there is one record per

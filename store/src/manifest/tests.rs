@@ -19,7 +19,7 @@ async fn insert(store: &Store, table: &Table, user: &UserId, rows: i128) -> (Seq
     let rows: Vec<Vec<Cell>> = (0..rows).map(|id| vec![Cell::Int(id)]).collect();
     let packed = encode(table, &batch(table, &rows), 1000).unwrap();
     let bytes = packed.bytes() as u64;
-    let commit = Commit { writes: append(table, user, packed), ..Commit::default() };
+    let commit = Commit { writes: append(table, user, packed, 0), ..Commit::default() };
     let seqs = store.engine().commit(commit).await.unwrap().seqs.unwrap();
     (*seqs.start(), *seqs.end(), bytes)
 }

@@ -29,6 +29,7 @@ mod template;
 
 pub use error::Error;
 pub use file_name::{FileName, file_name};
+pub(crate) use nearest::nearest;
 pub use overlap::{Overlap, overlap};
 pub use template::{
     SHARED_TABLES_TEMPLATE_DEFAULT, TEMPLATE_BYTES_MAX, Template, USER_TABLES_TEMPLATE_DEFAULT, Values, Variable,

@@ -1,7 +1,7 @@
 //! The known word that an unknown one was probably meant to be.
 
 /// The one of `known` most like `word`, unless none is like it at all.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = plain(word);
     known
         .into_iter()

@@ -44,6 +44,7 @@ impl Done {
         let storage_locations = totals.storages.iter().map(|id| store.storage_location(id)).collect();
         let ended_at = cx.env().now();
         cx.synced();
+        store.publish_soon();
         tracing::debug!(
             job_id = %cx.job_id(), table = %format_args!("{}.{}", work.namespace, work.table),
             rows = totals.rows, users = totals.users_done, files = totals.files, bytes = totals.bytes,

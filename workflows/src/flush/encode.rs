@@ -41,6 +41,14 @@ enum Trouble {
     All(StepError),
 }
 
+/// What came of a user's turn.
+pub(super) enum Encoded {
+    /// All that there is to do for him is done, or on its way.
+    Finished,
+    /// His storage has no room: nothing was done.
+    Later,
+}
+
 impl From<StepError> for Trouble {
     fn from(error: StepError) -> Self {
         Self::All(error)
@@ -49,12 +57,12 @@ impl From<StepError> for Trouble {
 
 impl From<cold::Error> for Trouble {
     fn from(error: cold::Error) -> Self {
-        Self::User(error.to_string())
+        Self::User(error.with_hint())
     }
 }
 
 /// What is known of a part once its rows are encoded, apart from where its bytes went.
-struct Encoded {
+struct Known {
     from_seq: u64,
     to_seq: u64,
     rows: u64,
@@ -70,35 +78,44 @@ impl Encoder {
         Self { shared, layout }
     }
 
-    /// Encodes all that the user has up to the cut. The user's own trouble ends his turn; an error ends the pipeline.
-    pub(super) fn encode(&self, user: UserId) -> Result<(), StepError> {
+    /// Encodes all that the user has up to the cut; if his storage has no room, only when he is to wait for it. The user's
+    /// own trouble ends his turn; an error ends the pipeline.
+    pub(super) fn encode(&self, user: &UserId, wait: bool) -> Result<Encoded, StepError> {
         self.shared.progress.set_subject(user.as_str());
         let shared = self.shared.clone();
-        match shared.progress.charge(|| self.parts(&user)) {
-            Ok(()) => Ok(()),
+        match shared.progress.charge(|| self.parts(user, wait)) {
+            Ok(encoded) => Ok(encoded),
             Err(Trouble::All(error)) => Err(error),
             Err(Trouble::User(reason)) => {
-                self.send(Event::Failed(user, reason));
-                Ok(())
+                self.send(Event::Failed(user.clone(), reason));
+                Ok(Encoded::Finished)
             }
         }
     }
 
     /// Part by part. Each reads the hot rows anew from where the part before ended, so that no snapshot of the engine
     /// is held for long.
-    fn parts(&self, user: &UserId) -> Result<(), Trouble> {
+    fn parts(&self, user: &UserId, wait: bool) -> Result<Encoded, Trouble> {
         let shared = &*self.shared;
         let snapshot = shared.engine.snapshot();
         let watermark = manifest::watermark(&*snapshot, shared.table.id, user).map_err(retry("reading a watermark"))?;
         if watermark.seq >= shared.cut.seq {
             self.send(Event::Done);
-            return Ok(());
+            return Ok(Encoded::Finished);
         }
         let failed_before =
             Failure::read(&*snapshot, shared.table.id, user).map_err(retry("reading a user's failures"))?.is_some();
         let place = self.place(&snapshot, user)?;
         drop(snapshot);
-        shared.health.check(&place.storage).map_err(Trouble::User)?;
+        shared.resources.health.check(&place.storage).map_err(Trouble::User)?;
+        let lanes = &shared.resources.lanes;
+        let mut lane = match lanes.try_enter(&place.storage) {
+            Some(lane) => Some(lane),
+            None if !wait => return Ok(Encoded::Later),
+            None => Some(shared.runtime.block_on(lanes.enter(&place.storage))),
+        };
+        // He may have waited long for his turn.
+        shared.resources.health.check(&place.storage).map_err(Trouble::User)?;
         if shared.epoch > 1 {
             self.remove_leftovers(&place, user)?;
         }
@@ -114,19 +131,20 @@ impl Encoder {
                     Ok(()) => earlier = None,
                     Err(oneshot::error::TryRecvError::Empty) => {}
                     // It failed and said so: what comes after it would never be handed over.
-                    Err(oneshot::error::TryRecvError::Closed) => return Ok(()),
+                    Err(oneshot::error::TryRecvError::Closed) => return Ok(Encoded::Finished),
                 }
             }
+            let mut lane = lane.take().unwrap_or_else(|| shared.runtime.block_on(lanes.enter(&place.storage)));
             let (mut encoded, content, more) = match self.part(user, &place, number, &before) {
                 Ok(Some(part)) => part,
                 Ok(None) => {
                     // The index named a user whose rows are all above the cut, or moved already.
                     self.send(Event::Done);
-                    return Ok(());
+                    return Ok(Encoded::Finished);
                 }
                 Err(Trouble::User(reason)) if earlier.is_some() => {
                     self.fail_after(earlier, user, reason);
-                    return Ok(());
+                    return Ok(Encoded::Finished);
                 }
                 Err(trouble) => return Err(trouble),
             };
@@ -135,8 +153,9 @@ impl Encoder {
             encoded.watermark_after = if more { encoded.to_seq } else { shared.cut.seq };
             before = before.at(encoded.watermark_after);
             let (done, later) = oneshot::channel();
-            let held = upload::reserve(self.shared.clone(), content.bytes_held() + FILE_BYTES);
-            let held = shared.runtime.block_on(held);
+            let bytes = content.bytes_held() + FILE_BYTES;
+            lane.holds(bytes);
+            let held = shared.runtime.block_on(upload::reserve(self.shared.clone(), bytes));
             let sending = Sending { place: place.clone(), user: user.clone(), number, encoded, content, last: !more };
             let sent = sending.send(self.shared.clone(), earlier.replace(later), done);
             let shared = self.shared.clone();
@@ -144,10 +163,10 @@ impl Encoder {
                 if AssertUnwindSafe(sent).catch_unwind().await.is_err() {
                     let _ = shared.events.send(Event::Broken(panicked("an upload"))).await;
                 }
-                drop(held);
+                drop((held, lane));
             });
             if !more {
-                return Ok(());
+                return Ok(Encoded::Finished);
             }
         }
     }
@@ -174,7 +193,7 @@ impl Encoder {
         place: &Place,
         number: u32,
         before: &Watermark,
-    ) -> Result<Option<(Encoded, Content, bool)>, Trouble> {
+    ) -> Result<Option<(Known, Content, bool)>, Trouble> {
         let mut tried = 0;
         loop {
             let failed = match self.try_part(user, place, number, tried, before) {
@@ -184,7 +203,7 @@ impl Encoder {
             // Only a part that streams can fail here; its rows are read and encoded again.
             tried += 1;
             if tried >= self.shared.resources.options().upload_attempts_max {
-                self.shared.health.note(&place.storage, false);
+                self.shared.resources.health.note(&place.storage, false);
                 return Err(Trouble::User(failed));
             }
         }
@@ -197,7 +216,7 @@ impl Encoder {
         number: u32,
         tried: u32,
         before: &Watermark,
-    ) -> Result<Option<(Encoded, Content, bool)>, Trouble> {
+    ) -> Result<Option<(Known, Content, bool)>, Trouble> {
         let shared = &*self.shared;
         let options = shared.resources.options();
         let snapshot = shared.engine.snapshot();
@@ -227,7 +246,7 @@ impl Encoder {
         content.extend(shared, place, number, tried, finished.rest, options.row_group_bytes_max)?;
         debug_assert_eq!(finished.rows, totals.rows, "every row that was read is in the file");
         debug_assert_eq!(finished.to_seq, totals.last_seq, "and the last one is its last");
-        let encoded = Encoded {
+        let encoded = Known {
             from_seq: finished.from_seq,
             to_seq: finished.to_seq,
             rows: finished.rows,
@@ -328,7 +347,7 @@ struct Sending {
     place: Place,
     user: UserId,
     number: u32,
-    encoded: Encoded,
+    encoded: Known,
     content: Content,
     last: bool,
 }
@@ -350,11 +369,11 @@ impl Sending {
             }
             return;
         }
-        shared.health.note(&place.storage, stored.is_ok());
+        shared.resources.health.note(&place.storage, stored.is_ok());
         let (path, stored) = match stored {
             Ok(stored) => stored,
             Err(error) => {
-                let _ = shared.events.send(Event::Failed(user, error.to_string())).await;
+                let _ = shared.events.send(Event::Failed(user, error.with_hint())).await;
                 return;
             }
         };

@@ -15,6 +15,7 @@ mod deleting; // hot rows at or below the watermarks go
 mod done; // what came of it
 mod encode; // one user's rows into one segment, or several parts
 mod handover; // what commits together when a user has moved, and in which order
+mod lanes; // what each storage may have on its way
 pub mod metrics; // what is measured, by name
 pub mod options; // bounds of a flush, shared by all that run at once
 mod parameters; // what a config file says

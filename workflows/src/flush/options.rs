@@ -1,6 +1,8 @@
 //! Bounds of a flush. One set for the process: all flushes that run at once share them.
 
 use super::Flusher;
+use super::lanes::Lanes;
+use super::upload::StorageHealth;
 use ebbtide_runtime::{JobId, ProgressHandle};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -73,6 +75,8 @@ pub struct Resources {
     pub(super) memory_kib: Arc<Semaphore>,
     memory_kib_max: usize,
     pub(super) uploads: Semaphore,
+    pub(super) lanes: Arc<Lanes>,
+    pub(super) health: StorageHealth,
     /// The claims that started a pipeline lately, and how many each started.
     started: Mutex<VecDeque<(JobId, u64, u32)>>,
     /// Who starts flushes, once somebody does. Weak: he holds the runtime, which holds these.
@@ -98,6 +102,8 @@ impl Resources {
             memory_kib: Arc::new(Semaphore::new(memory_kib_max)),
             memory_kib_max,
             uploads: Semaphore::new(options.uploads_in_flight_max.max(1)),
+            lanes: Lanes::new(memory_kib_max),
+            health: StorageHealth::new(options.users_failed_in_a_row_max),
             started: Mutex::default(),
             flusher: Mutex::default(),
             options,

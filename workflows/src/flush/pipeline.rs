@@ -8,13 +8,15 @@
 //!
 //! A dropped pipeline stops everywhere at its next look: encoders look every batch, uploads when they start.
 
-use super::{Cut, Resources, Totals, encode::Encoder, metrics::Counted, upload, upload::StorageHealth};
+use super::encode::{Encoded, Encoder};
+use super::{Cut, Resources, Totals, metrics::Counted, upload};
 use ebbtide_engine::{SharedEngine, SharedEnv};
 use ebbtide_runtime::{ProgressHandle, Signal, Step, StepError};
 use ebbtide_store::cold::{self, segment};
 use ebbtide_store::{Segment, Store, Table, UserId, hot, manifest::Watermark};
+use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -87,12 +89,27 @@ pub(super) struct Shared {
     pub(super) signal: Signal,
     pub(super) progress: ProgressHandle,
     pub(super) dropped: CancellationToken,
-    pub(super) health: StorageHealth,
     pub(super) runtime: tokio::runtime::Handle,
     pub(super) events: mpsc::Sender<Event>,
+    /// Users whose storage had no room when their turn came.
+    pub(super) deferred: Mutex<VecDeque<UserId>>,
 }
 
 impl Shared {
+    /// Puts a user off, unless too many are already.
+    pub(super) fn defer(&self, user: &UserId) -> bool {
+        let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = deferred.len() < USERS_DEFERRED_MAX;
+        if room {
+            deferred.push_back(user.clone());
+        }
+        room
+    }
+
+    fn deferred(&self) -> Option<UserId> {
+        self.deferred.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
     /// Looked at every batch of rows: whether the work is still wanted.
     pub(super) fn check(&self) -> Result<(), StepError> {
         if self.dropped.is_cancelled() {
@@ -126,6 +143,8 @@ impl Drop for Pipeline {
 
 /// Users that wait for an encoder: enough to keep all of them busy, few enough to drop without regret.
 const USERS_QUEUED_MAX: usize = 64;
+/// Users who are put off because their storage has no room; further ones wait for it.
+const USERS_DEFERRED_MAX: usize = 4096;
 /// Users read from the index at a time.
 const USERS_PER_PAGE: usize = 1024;
 
@@ -149,8 +168,8 @@ impl Pipeline {
             .map_err(super::retry("laying out segments"))?;
         let dropped = CancellationToken::new();
         let (events, finished) = mpsc::channel(resources.options().users_per_commit_max.max(1));
+        resources.health.begin();
         let shared = Arc::new(Shared {
-            health: StorageHealth::new(resources.options().users_failed_in_a_row_max),
             store,
             engine: cx.engine().clone(),
             env: cx.env().clone(),
@@ -164,6 +183,7 @@ impl Pipeline {
             dropped: dropped.clone(),
             runtime: tokio::runtime::Handle::current(),
             events,
+            deferred: Mutex::default(),
             resources,
         });
         let (users, queued) = mpsc::channel(USERS_QUEUED_MAX);
@@ -248,9 +268,23 @@ pub(super) fn panicked(what: &str) -> StepError {
 fn encode_users(shared: &Arc<Shared>, layout: Arc<segment::Layout>, queued: &Mutex<mpsc::Receiver<UserId>>) {
     let encoder = Encoder::new(shared.clone(), layout);
     loop {
-        let user = queued.lock().unwrap_or_else(std::sync::PoisonError::into_inner).blocking_recv();
-        let Some(user) = user else { return };
-        let encoded = std::panic::catch_unwind(AssertUnwindSafe(|| shared.check().and_then(|()| encoder.encode(user))));
+        let next = queued.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+        // Who was put off comes after all others, and then waits for room.
+        let (user, wait) = match next {
+            Some(user) => (user, false),
+            None => match shared.deferred() {
+                Some(user) => (user, true),
+                None => return,
+            },
+        };
+        let encoded = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            shared.check()?;
+            match encoder.encode(&user, wait)? {
+                Encoded::Finished => Ok(()),
+                Encoded::Later if shared.defer(&user) => Ok(()),
+                Encoded::Later => encoder.encode(&user, true).map(drop),
+            }
+        }));
         if let Err(error) = encoded.unwrap_or_else(|_| Err(panicked("encoding"))) {
             let _ = shared.events.blocking_send(Event::Broken(error));
             return;

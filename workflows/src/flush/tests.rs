@@ -93,7 +93,7 @@ impl World {
         let rows = hot::codec::encode(table, &batch, 1 << 20).unwrap();
         let commit = Commit {
             expect: vec![table.expect_present()],
-            writes: hot::append(table, user, rows),
+            writes: hot::append(table, user, rows, self.store.env().now()),
             ..Commit::default()
         };
         self.store.engine().commit(commit).await.unwrap();

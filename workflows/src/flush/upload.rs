@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OwnedSemaphorePermit;
 
-/// How often in a row each storage failed a user in this flush.
+/// How often in a row each storage failed a user. All flushes of the process know of it.
 #[derive(Debug)]
 pub(super) struct StorageHealth {
     failed_in_a_row_max: u32,
@@ -17,6 +17,12 @@ pub(super) struct StorageHealth {
 impl StorageHealth {
     pub(super) fn new(failed_in_a_row_max: u32) -> Self {
         Self { failed_in_a_row_max, failed: Mutex::default() }
+    }
+
+    /// A flush begins: a storage that failed too many users before may be well again. It gets one more try.
+    pub(super) fn begin(&self) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.values_mut().for_each(|failed| *failed = (*failed).min(self.failed_in_a_row_max.saturating_sub(1)));
     }
 
     /// Refuses a storage that failed too many users in a row, so that an outage costs a few time-outs, not one per

@@ -230,9 +230,10 @@ impl Writing {
 
     /// The object of a segment is to go, once the grace has passed.
     fn let_go(&self, segment: Segment, work: &Work, cx: &mut Step) {
-        let Segment { storage, path, bytes, .. } = segment;
+        let Segment { table_id, user, storage, path, bytes, .. } = segment;
         let not_before = cx.env().now().saturating_add(work.grace.micros());
-        cx.extend(Deletion { storage, path, bytes, not_before, why: Why::Retention, failures: 0, error: None }.put());
+        let (why, whose) = (Why::Retention, Some((table_id, user)));
+        cx.extend(Deletion { storage, path, bytes, not_before, why, whose, failures: 0, error: None }.put());
     }
 
     fn fail(&mut self, table: &Table, user: &UserId, reason: &str, cx: &Step) {

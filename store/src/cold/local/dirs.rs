@@ -215,7 +215,7 @@ impl Dirs {
 const LOCK: &str = "nothing panics while it holds this lock";
 
 /// Makes the entries of a directory last.
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+pub(in crate::cold) fn sync_dir(dir: &Path) -> io::Result<()> {
     #[cfg(unix)]
     return std::fs::File::open(dir)?.sync_all();
     // Elsewhere a directory cannot be opened; its file system writes entries with the files.

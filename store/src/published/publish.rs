@@ -1,0 +1,232 @@
+//! One user's folders: what the manifest says of them now, under names that no object ever had.
+
+use super::{Folder, Manifest, ObjectName, Published, note, of_user};
+use crate::cold::{self, Objects};
+use crate::deletions::{Deletion, Why};
+use crate::{Error, PUBLISH_DUE, Segment, Store, Table, TableId, UserId, keys, manifest, quarantine};
+use bytes::Bytes;
+use ebbtide_engine::{Commit, CommitError, Expect, KeyRange, Order, Snapshot, Sync, Write};
+use futures::{StreamExt, stream};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Users whose folders are published at the same time.
+const USERS_AT_ONCE: usize = 16;
+/// Names that are tried for one manifest. Each is one that a crash, or an answer that was lost, has used up.
+const NAMES_MAX: u64 = 100;
+/// How long the manifest before stays, for whoever copies the folder at this moment.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// What [`publish_due`] did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Users whose folders say now what the manifest says.
+    pub users: u64,
+    /// Users some of whose folders do not.
+    pub failed: u64,
+}
+
+/// Publishes the folders of up to `users_max` users who changed, of those after `after` in the order of keys. Gives the
+/// last one looked at; none when there is none left.
+///
+/// Repeatable and safe to drop at any await: what was not noted as published is published again under the next name.
+///
+/// # Errors
+/// The engine's, and [`Error::Corrupt`]. A storage that does not take a manifest is no error; its users are counted.
+pub async fn publish_due(
+    store: &Arc<Store>,
+    after: Option<&[u8]>,
+    users_max: usize,
+) -> Result<(Outcome, Option<Vec<u8>>), Error> {
+    let mut from = after.map(<[u8]>::to_vec).unwrap_or_default();
+    if after.is_some() {
+        from.push(0);
+    }
+    let snapshot = store.snapshot();
+    let due = blocking(move || page(snapshot, from, users_max)).await?;
+    let last = due.last().cloned();
+    let results: Vec<Result<bool, Error>> = stream::iter(due)
+        .map(|key| async move { user(store, &key).await })
+        .buffer_unordered(USERS_AT_ONCE)
+        .collect()
+        .await;
+    let mut outcome = Outcome::default();
+    for published in results {
+        match published? {
+            true => outcome.users += 1,
+            false => outcome.failed += 1,
+        }
+    }
+    Ok((outcome, last))
+}
+
+/// Publishes the folders of one user, if that is due. Gives whether they say now what the manifest says.
+///
+/// # Errors
+/// As [`publish_due`].
+pub async fn publish_user(store: &Arc<Store>, table: TableId, whom: &UserId) -> Result<bool, Error> {
+    user(store, &keys::user(table, whom)).await
+}
+
+/// The keys of users who changed.
+fn page(snapshot: Arc<dyn Snapshot>, from: Vec<u8>, limit: usize) -> Result<Vec<Vec<u8>>, Error> {
+    let mut cursor = snapshot.scan(PUBLISH_DUE, KeyRange::new(from, []), Order::Ascending)?;
+    let mut found = Vec::new();
+    while found.len() < limit
+        && let Some((key, _)) = cursor.next()?
+    {
+        found.push(key.to_vec());
+    }
+    Ok(found)
+}
+
+/// What there is to say of a user.
+struct Look {
+    /// How often he changed, as it stands; none if he is not due.
+    times: Option<Vec<u8>>,
+    table: Option<Arc<Table>>,
+    watermark: manifest::Watermark,
+    /// Of each folder that has segments, or had some.
+    folders: BTreeMap<Folder, (Vec<Segment>, Option<Published>)>,
+}
+
+/// Publishes one user's folders. Gives whether all of them say now what the manifest said when it was looked at.
+async fn user(store: &Arc<Store>, key: &[u8]) -> Result<bool, Error> {
+    let (table_id, (user, _)) = (keys::table_of(key)?, keys::split_user(key)?);
+    let _turn = store.turns().enter(key).await;
+    let (looking, whom) = (store.clone(), user.clone());
+    let Look { times, table, watermark, folders } = blocking(move || look(&looking, table_id, &whom)).await?;
+    let Some(times) = times else { return Ok(true) };
+    let Some(table) = table else {
+        // What a dropped table has published goes with its segments.
+        let writes = vec![Write::delete_if(PUBLISH_DUE, key, times)];
+        commit(store, Vec::new(), writes).await?;
+        return Ok(true);
+    };
+    let (mut expect, mut writes) = (vec![table.expect_present()], Vec::new());
+    let mut whole = true;
+    let mut put_now: Vec<(Arc<dyn Objects>, String)> = Vec::new();
+    for (folder, (segments, before)) in folders {
+        let manifest = Manifest {
+            ebbtide_manifest: Manifest::form(),
+            generation: before.as_ref().map_or(0, |before| before.generation) + 1,
+            written_at: store.env().now(),
+            database_id: store.database_id().to_owned(),
+            table: Table::clone(&table),
+            user: user.clone(),
+            storage: folder.storage.clone(),
+            folder: folder.folder.clone(),
+            watermark: watermark.seq,
+            erase_generation: watermark.erase_generation,
+            segments,
+        };
+        let content_crc32c = crc32c::crc32c(&manifest.content());
+        if before.as_ref().is_some_and(|before| before.content_crc32c == content_crc32c) {
+            continue;
+        }
+        let put = match store.objects(&folder.storage) {
+            Ok(objects) => put(&*objects, &folder, manifest).await.map(|put| (objects, put)).map_err(Error::from),
+            Err(error) => Err(error),
+        };
+        let (generation, path, bytes) = match put {
+            Ok((objects, put)) => {
+                put_now.push((objects, put.1.clone()));
+                put
+            }
+            Err(error) => {
+                tracing::warn!(
+                    table = %table.qualified_name(), %user, storage = %folder.storage, %error,
+                    "a manifest could not be published; it is tried again"
+                );
+                // His other folders may be on storages that are well.
+                whole = false;
+                continue;
+            }
+        };
+        store.env().reached("published.put");
+        let now = Published { generation, path, bytes, content_crc32c };
+        let (expected, noted) = note(table_id, &user, &folder, before.as_ref(), &now);
+        expect.extend([expected, quarantine::expect_absent(&folder.storage, &now.path)]);
+        writes.extend(noted);
+        if let Some(Published { path, bytes, .. }) = before {
+            let not_before = store.env().now().saturating_add(i64::try_from(GRACE.as_micros()).unwrap_or(i64::MAX));
+            let (storage, why) = (folder.storage, Why::Superseded);
+            let gone = Deletion { storage, path, bytes, not_before, why, whose: None, failures: 0, error: None };
+            writes.extend(gone.put());
+        }
+    }
+    if whole {
+        // Not if he changed meanwhile: then he is published once more.
+        writes.push(Write::delete_if(PUBLISH_DUE, key, times));
+    }
+    if commit(store, expect, writes).await? {
+        return Ok(whole);
+    }
+    // Nobody has heard of them. What stays of them is found by the sweep.
+    for (objects, path) in put_now {
+        if let Err(error) = objects.delete(&path).await {
+            tracing::debug!(path, %error, "a manifest that was not noted could not be removed");
+        }
+    }
+    Ok(false)
+}
+
+/// Whether it was committed; a mismatch says that somebody else published him, or that the table was dropped.
+async fn commit(store: &Store, expect: Vec<Expect>, writes: Vec<Write>) -> Result<bool, Error> {
+    match store.engine().commit(Commit { expect, writes, sync: Sync::Unsynced }).await {
+        Ok(_) => Ok(true),
+        Err(CommitError::Mismatch { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn look(store: &Store, table: TableId, user: &UserId) -> Result<Look, Error> {
+    let snapshot = store.snapshot();
+    let mut published: HashMap<Folder, Published> = of_user(&snapshot, table, user)?.into_iter().collect();
+    let mut folders: BTreeMap<Folder, (Vec<Segment>, Option<Published>)> = BTreeMap::new();
+    for segment in manifest::scan_segments(snapshot.clone(), table, Some(user))? {
+        let segment = segment?;
+        let folder = segment.path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+        let folder = Folder { storage: segment.storage.clone(), folder };
+        let before = published.remove(&folder);
+        let (segments, known) = folders.entry(folder).or_default();
+        segments.push(segment);
+        *known = known.take().or(before);
+    }
+    // A folder that has no segment any more says so: what was in it must not come back.
+    folders.extend(published.into_iter().map(|(folder, before)| (folder, (Vec::new(), Some(before)))));
+    Ok(Look {
+        times: snapshot.get(PUBLISH_DUE, &keys::user(table, user))?,
+        table: store.catalog().table_by_id(&snapshot, table)?,
+        watermark: manifest::watermark(&*snapshot, table, user)?,
+        folders,
+    })
+}
+
+/// Puts a manifest under the first name that is free.
+async fn put(
+    objects: &dyn Objects,
+    folder: &Folder,
+    mut manifest: Manifest,
+) -> Result<(u64, String, u64), cold::Error> {
+    let last = manifest.generation + NAMES_MAX;
+    loop {
+        let name = ObjectName { generation: manifest.generation };
+        let path = if folder.folder.is_empty() { name.to_string() } else { format!("{}/{name}", folder.folder) };
+        match objects.put_small(&path, Bytes::from(manifest.to_text())).await {
+            Ok(stored) => return Ok((manifest.generation, path, stored.bytes)),
+            Err(error) if error.is_already_exists() && manifest.generation < last => manifest.generation += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Reads of the engine block.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(error) => Err(Error::Conflict { message: format!("the process is ending: {error}") }),
+    }
+}

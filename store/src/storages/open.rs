@@ -1,0 +1,186 @@
+//! Roots, opened when the store is and again later where they could not be.
+//!
+//! A storage that cannot be reached keeps no server from starting: after a while it is left to a task that asks it again
+//! and again. Until then it fails for itself alone, with the reason.
+
+use super::{Place, multiparts};
+use crate::cold::local::Local;
+use crate::cold::{self, Objects, Owner, cloud, owner};
+use crate::{Error, Storage, StorageId, Store};
+use futures::{StreamExt, stream};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
+
+/// A storage's objects, or why they cannot be had.
+pub(crate) type Opened = Result<Arc<dyn Objects>, Error>;
+
+/// Roots opened at the same time.
+const OPENED_AT_ONCE: usize = 16;
+/// How long a start waits for roots other than that of `local`; a healthy one answers in a fraction of it.
+const START_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long a storage that could not be opened is left alone; doubled each time.
+const AGAIN_MIN: Duration = Duration::from_secs(1);
+/// The upper end of that doubling.
+const AGAIN_MAX: Duration = Duration::from_secs(60);
+
+/// The storages of a store, by id, and what ends the tasks that look after them.
+#[derive(Debug, Default)]
+pub(crate) struct Storages {
+    opened: std::sync::RwLock<HashMap<StorageId, Opened>>,
+}
+
+impl Storages {
+    pub(crate) fn get(&self, id: &StorageId) -> Option<Opened> {
+        self.opened.read().unwrap_or_else(PoisonError::into_inner).get(id).map(|opened| match opened {
+            Ok(objects) => Ok(objects.clone()),
+            Err(error) => Err(again(error)),
+        })
+    }
+
+    fn set(&self, id: StorageId, opened: Opened) {
+        self.opened.write().unwrap_or_else(PoisonError::into_inner).insert(id, opened);
+    }
+
+    fn take(&self, id: &StorageId) -> Option<Opened> {
+        self.opened.write().unwrap_or_else(PoisonError::into_inner).remove(id)
+    }
+}
+
+/// Why a storage could not be opened, for everybody who asks.
+fn again(error: &Error) -> Error {
+    match error {
+        Error::Cold(error) => Error::Cold(error.clone()),
+        Error::StorageUnusable { id, message, hint } => {
+            Error::StorageUnusable { id: id.clone(), message: message.clone(), hint: hint.clone() }
+        }
+        Error::Invalid { message, hint } => Error::Invalid { message: message.clone(), hint: hint.clone() },
+        other => Error::Conflict { message: other.to_string() },
+    }
+}
+
+impl Store {
+    /// Opens the roots of all storages: `local` must be there, the others have a while and are asked again after it.
+    pub(crate) async fn open_storages(self: &Arc<Self>, storages: Vec<Arc<Storage>>) -> Result<(), Error> {
+        let (local, others): (Vec<_>, Vec<_>) =
+            storages.into_iter().partition(|storage| storage.id == StorageId::local());
+        for storage in local {
+            let opened = self.open_stored(&storage).await?;
+            self.remember(storage.id.clone(), Ok(opened));
+        }
+        for storage in &others {
+            let waiting = Error::StorageUnusable {
+                id: storage.id.clone(),
+                message: "it is being opened".to_owned(),
+                hint: Some("try again in a moment; CHECK STORAGE says what it waits for".to_owned()),
+            };
+            self.remember(storage.id.clone(), Err(waiting));
+        }
+        let opening = stream::iter(others.clone()).for_each_concurrent(OPENED_AT_ONCE, |storage| async move {
+            let opened = self.open_stored(&storage).await;
+            self.remember(storage.id.clone(), opened);
+        });
+        // Those that are not open by then are opened by the tasks below.
+        let _ = tokio::time::timeout(START_WAIT_MAX, opening).await;
+        for storage in others {
+            if let Err(error) = self.objects(&storage.id) {
+                tracing::error!(storage = %storage.id, %error, "a storage cannot be opened; it is tried again");
+                tokio::spawn(open_later(Arc::downgrade(self), storage.id.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the root of a storage as the catalog has it.
+    pub(crate) async fn open_stored(self: &Arc<Self>, storage: &Storage) -> Opened {
+        let credentials = self.credentials(storage)?;
+        let place = self.place(storage, credentials.as_ref())?;
+        let opened = self.open_root(&storage.id, &place).await?;
+        multiparts::abort_leftovers(self, &storage.id, &opened).await;
+        Ok(opened)
+    }
+
+    pub(super) async fn open_root(&self, id: &StorageId, place: &Place) -> Result<Arc<dyn Objects>, cold::Error> {
+        let owner = self.owner(id);
+        match place {
+            Place::Folder(root) => {
+                let options = self.options().local.clone();
+                Ok(Arc::new(Local::open_with(root, owner, self.env().clone(), options).await?))
+            }
+            Place::Cloud(location) => {
+                let multiparts = multiparts::Recorder::new(self, id);
+                Ok(cloud::open(location, &owner, Some(multiparts), self.env()).await?)
+            }
+        }
+    }
+
+    /// Takes over the root of a storage of this database that is no more.
+    pub(super) async fn open_forsaken(
+        &self,
+        id: &StorageId,
+        place: &Place,
+        found: &Owner,
+    ) -> Result<Arc<dyn Objects>, cold::Error> {
+        match place {
+            Place::Folder(root) => owner::abandon(Path::new(root), found)?,
+            Place::Cloud(location) => {
+                let remote = cloud::connect(location, id.as_str(), None, self.env()).await?;
+                owner::remote::abandon(&remote, found).await?;
+            }
+        }
+        self.open_root(id, place).await
+    }
+
+    pub(super) fn is_forsaken(&self, found: &Owner) -> Result<bool, Error> {
+        Ok(found.database_id == self.database_id()
+            && self.catalog().storage(&self.snapshot(), &found.storage_id)?.is_none())
+    }
+
+    /// Frees the root of a storage that is not registered, or not any more.
+    pub(super) async fn give_back(&self, id: &StorageId, objects: &Arc<dyn Objects>) {
+        // Of two that registered it at once, one did.
+        if self.catalog().storage(&self.snapshot(), id).is_ok_and(|storage| storage.is_none())
+            && let Err(error) = objects.release().await
+        {
+            tracing::warn!(storage = %id, %error, "the owner object of a storage that is no more could not be removed");
+        }
+    }
+
+    pub(super) fn owner(&self, id: &StorageId) -> Owner {
+        Owner { database_id: self.database_id().to_owned(), storage_id: id.to_string() }
+    }
+
+    pub(crate) fn remember(&self, id: StorageId, opened: Opened) {
+        self.storages().set(id, opened);
+    }
+
+    pub(super) fn forget(&self, id: &StorageId) -> Option<Opened> {
+        self.storages().take(id)
+    }
+}
+
+/// Asks a storage again and again until it is open, somebody else has opened it, or nobody wants it any more.
+async fn open_later(store: Weak<Store>, id: StorageId) {
+    let mut wait = AGAIN_MIN;
+    loop {
+        let mut tick = tokio::time::interval(wait);
+        // The first tick is now.
+        tick.tick().await;
+        tick.tick().await;
+        wait = (wait * 2).min(AGAIN_MAX);
+        let Some(store) = store.upgrade() else { return };
+        if !matches!(store.storages().get(&id), Some(Err(_))) {
+            return;
+        }
+        let Ok(Some(storage)) = store.catalog().storage(&store.snapshot(), &id) else { return };
+        let opened = store.open_stored(&storage).await;
+        if opened.is_ok() {
+            tracing::info!(storage = %id, "the storage is open");
+        }
+        // Not over what ALTER STORAGE has opened meanwhile.
+        if matches!(store.storages().get(&id), Some(Err(_))) {
+            store.remember(id.clone(), opened);
+        }
+    }
+}
