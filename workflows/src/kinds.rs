@@ -1,6 +1,6 @@
 //! What the kinds of this crate share: how their parameters say which tables and how long, and how their steps read.
 
-use crate::{flush, job_cleanup, orphan_sweep, segment_retention, verify};
+use crate::{attach, flush, job_cleanup, orphan_sweep, segment_retention, verify};
 use ebbtide_config::{parse_duration, show_duration};
 use ebbtide_engine::Snapshot;
 use ebbtide_runtime::{Step, StepError};
@@ -13,8 +13,15 @@ use std::time::Duration;
 
 /// The names under which jobs of this crate are stored. A program whose linker lost one of them could not load its jobs,
 /// so it does well to compare these with [`ebbtide_runtime::kinds::workflow_names`] in a test.
-pub const NAMES: &[&str] =
-    &[flush::KIND, flush::tables::KIND, job_cleanup::KIND, orphan_sweep::KIND, segment_retention::KIND, verify::KIND];
+pub const NAMES: &[&str] = &[
+    attach::KIND,
+    flush::KIND,
+    flush::tables::KIND,
+    job_cleanup::KIND,
+    orphan_sweep::KIND,
+    segment_retention::KIND,
+    verify::KIND,
+];
 
 /// In a job's parameters: the file timestamp of the objects that it writes. While such a job is not over, or has
 /// failed and may be tried again, the orphan sweep leaves objects of that timestamp alone.

@@ -3,6 +3,7 @@
 //! A workflow's steps only describe what will be written; the runner in `runtime` commits it with the
 //! checkpoint. Nothing here commits on its own, and nothing here knows SQL.
 
+pub mod attach; // what lies in a storage of a lost database
 pub mod flush; // hot rows into one Parquet file per user
 pub mod job_cleanup; // jobs that ended long ago, slots and findings
 pub mod orphan_sweep; // objects that nothing names

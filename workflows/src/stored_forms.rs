@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The states of each kind, in the order of its path.
-const STATES: [(&str, &[&str]); 6] = [
+const STATES: [(&str, &[&str]); 7] = [
+    ("attach", &["Queued", "Described", "Bare", "Done"]),
     ("flush", &["Queued", "Snapshotting", "Writing", "Deleting", "Done"]),
     ("flush_tables", &["Queued", "Asking", "Done"]),
     ("job_cleanup", &["Queued", "Snapshotting", "Deleting", "Done"]),

@@ -3,12 +3,12 @@
 //! First all of the quarantine, page by page: an object that is still what was found is written down to be removed. Then
 //! the removal itself, by the one place that does it; whatever older readers hold up is removed later.
 
+use super::ours::{Ours, is_named};
 use super::{Totals, Work, done::Done, jobs, listing::Listing};
 use crate::kinds::{delete_due, read};
 use ebbtide_runtime::{Step, StepError};
 use ebbtide_store::cold::{self, Listed};
 use ebbtide_store::deletions::{self, Deletion, Why};
-use ebbtide_store::path::FileName;
 use ebbtide_store::quarantine::{self, Quarantined};
 use ebbtide_store::{StorageId, Store, manifest};
 use futures::{StreamExt, stream};
@@ -120,14 +120,14 @@ impl Deleting {
         let verdicts = read("reading the manifest", cx, move |snapshot| {
             let stamps = jobs::stamps(&snapshot).map_err(Unreadable::Jobs)?;
             let verdict = |(found, now): (Quarantined, Result<Option<Listed>, ebbtide_store::Error>)| {
-                let name = FileName::parse(found.path.rsplit('/').next().unwrap_or_default());
+                let ours = Ours::at(&found.path);
                 let verdict = if found.quarantined_at > found_before
                     || deletions::is_pending(&*snapshot, &found.storage, &found.path)?
                 {
                     Verdict::Wait
-                } else if manifest::named(&*snapshot, &found.storage, &found.path)?.is_some() {
+                } else if is_named(&*snapshot, &found.storage, &found.path)? {
                     Verdict::Release
-                } else if name.is_none_or(|name| stamps.contains(&name.stamp_secs)) {
+                } else if ours.is_none_or(|ours| ours.stamp_secs().is_some_and(|stamp| stamps.contains(&stamp))) {
                     Verdict::HeldBack
                 } else {
                     match now {
@@ -179,7 +179,9 @@ impl Deleting {
                 let Quarantined { storage, path, bytes, .. } = found;
                 cx.expect(manifest::expect_unnamed(&storage, &path));
                 let (why, not_before) = (Why::Orphan, self.at);
-                cx.extend(Deletion { storage, path, bytes, not_before, why, failures: 0, error: None }.put());
+                cx.extend(
+                    Deletion { storage, path, bytes, not_before, why, whose: None, failures: 0, error: None }.put(),
+                );
             }
         }
     }

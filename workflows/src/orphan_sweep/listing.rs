@@ -3,14 +3,14 @@
 //! A listing has no order and no place to go on from, so it lives as long as the claim. One that starts anew comes to
 //! every object of its storage again, and finds those that it has quarantined already to be known.
 
+use super::ours::{Ours, is_named};
 use super::{Failure, Seen, Totals, Work, deleting::Deleting, jobs, snapshotting};
 use crate::kinds::read;
 use ebbtide_engine::Snapshot;
 use ebbtide_runtime::{Step, StepError};
 use ebbtide_store::cold::{self, Listed};
-use ebbtide_store::path::FileName;
 use ebbtide_store::quarantine::{self, Quarantined};
-use ebbtide_store::{StorageId, Store, deletions, manifest};
+use ebbtide_store::{StorageId, Store, deletions};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
@@ -192,11 +192,10 @@ impl Judge {
             seen.objects += 1;
             seen.bytes += object.bytes;
             let Listed { path, bytes, modified_at } = &object;
-            let name = FileName::parse(path.rsplit('/').next().unwrap_or_default());
-            if manifest::named(snapshot, &self.storage, path)?.is_some() {
+            if is_named(snapshot, &self.storage, path)? {
                 continue;
             }
-            let Some(name) = name else {
+            let Some(ours) = Ours::at(path) else {
                 seen.foreign += 1;
                 if seen.foreign_paths.len() < FOREIGN_NAMED_MAX {
                     seen.foreign_paths.push(path.clone());
@@ -205,7 +204,7 @@ impl Judge {
             };
             if *modified_at >= self.written_before {
                 seen.young += 1;
-            } else if self.stamps.contains(&name.stamp_secs) {
+            } else if ours.stamp_secs().is_some_and(|stamp| self.stamps.contains(&stamp)) {
                 seen.of_jobs += 1;
             } else if deletions::is_pending(snapshot, &self.storage, path)? {
                 seen.known += 1;

@@ -17,6 +17,7 @@ mod deleting; // what was quarantined long enough goes
 mod done; // what came of it
 mod jobs; // file timestamps that somebody may still need
 mod listing; // storage by storage, object by object
+mod ours; // which objects are ours to judge
 mod parameters; // what a config file says
 mod queued; // asked for
 mod snapshotting; // the moment is fixed

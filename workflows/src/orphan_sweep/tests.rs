@@ -5,7 +5,7 @@ use crate::testing::{Shore, flush, run, user, world};
 use bytes::Bytes;
 use ebbtide_runtime::testing::{Env, START, World, crash_everywhere};
 use ebbtide_runtime::{BoxFuture, Job, NewJob, Status, Step, StepError, View, Workflow};
-use ebbtide_store::{Kind, StorageId, Table, deletions, quarantine};
+use ebbtide_store::{Kind, StorageId, Table, deletions, published, quarantine};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
@@ -39,6 +39,9 @@ async fn put(shore: &Shore, path: &str) {
     let objects = shore.store().objects(&StorageId::local()).unwrap();
     objects.put_small(path, Bytes::from_static(b"bytes")).await.unwrap();
 }
+
+/// A manifest that nobody noted.
+const MANIFEST: &str = "chat/users/messages/ana/_ebbtide-0000000009.json";
 
 /// A flushed table, an orphan, a file of a failed job, one that is not ours and one that is too young. The clock of the
 /// files is the system's, which is years behind.
@@ -160,4 +163,19 @@ async fn a_death_at_any_commit_of_a_sweep_removes_the_same() {
     .await;
     assert_eq!(deaths.path, ["Queued", "Snapshotting", "Listing", "Deleting", "Done"]);
     assert_eq!(deaths.unreached, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_the_published_manifests_the_last_one_stays() {
+    let (mut world, shore, _) = littered().await;
+    published::publish_due(&shore.store(), None, usize::MAX).await.unwrap();
+    put(&shore, MANIFEST).await;
+    sweep(&mut world, &OrphanSweep::default()).await;
+    assert_eq!(quarantined(&shore), [ORPHAN, MANIFEST], "and not those that are the last of their folders");
+    world.advance(DAY);
+    sweep(&mut world, &OrphanSweep::default()).await;
+    assert!(!shore.root().join(MANIFEST).exists());
+    for whom in ["ana", "ben"] {
+        assert!(shore.root().join(format!("chat/users/messages/{whom}/_ebbtide-0000000001.json")).exists());
+    }
 }
