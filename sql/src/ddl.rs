@@ -1,11 +1,14 @@
-//! Namespaces and tables, made and dropped.
+//! Namespaces and tables, made, altered and dropped.
 
 use crate::error::{Error, Result, code};
-use crate::parse::{CreateTable, Kind, TableKind, TableName};
+use crate::parse::{AlterTable, CreateTable, Kind, Policy, TableKind, TableName};
 use crate::reclaim;
 use crate::scan::Moment;
 use crate::session::Session;
-use ebbtide_store::{Error as StoreError, FlushPolicy, Kind as Owner, Name, NewColumn, NewTable, StorageId};
+use crate::storages;
+use ebbtide_store::{
+    Error as StoreError, FlushPolicy, Kind as Owner, Name, NewColumn, NewTable, StorageId, TableChange,
+};
 
 /// Runs a statement that changes the catalog: one synced commit each.
 pub(crate) async fn run(session: &Session, kind: &Kind) -> Result<()> {
@@ -25,6 +28,7 @@ pub(crate) async fn run(session: &Session, kind: &Kind) -> Result<()> {
             done => Ok(done.map(|_| ())?),
         },
         Kind::CreateTable(create) => create_table(session, create).await,
+        Kind::AlterTable(alter) => alter_table(session, alter).await,
         Kind::DropTable { table, kind, if_exists } => drop_table(session, table, *kind, *if_exists).await,
         _ => Err(Error::internal("not a statement that changes the catalog")),
     }
@@ -58,20 +62,56 @@ async fn create_table(session: &Session, create: &CreateTable) -> Result<()> {
         )
         .hint("make one for your tables with CREATE NAMESPACE")
         .at(create.table.position)),
-        Err(error) => {
-            let (wrong_definition, reserved) = match &error {
-                StoreError::Invalid { message, .. } => (true, message.contains("reserved")),
-                _ => (false, false),
-            };
-            let mut error = Error::from(error).at(create.table.position);
-            if reserved {
-                error.sqlstate = code::RESERVED_NAME;
-            } else if wrong_definition {
-                error.sqlstate = code::INVALID_TABLE_DEFINITION;
-            }
-            Err(error)
-        }
+        Err(error) => Err(cannot_be(session, error, create.table.position)),
     }
+}
+
+/// What is said of a table that cannot be as it was asked for.
+fn cannot_be(session: &Session, error: StoreError, position: Option<u32>) -> Error {
+    let sqlstate = match &error {
+        StoreError::Invalid { message, .. } if message.contains("reserved") => Some(code::RESERVED_NAME),
+        StoreError::Invalid { .. } => Some(code::INVALID_TABLE_DEFINITION),
+        _ => None,
+    };
+    let error = storages::refused(session, error, position);
+    Error { sqlstate: sqlstate.unwrap_or(error.sqlstate), ..error }
+}
+
+/// Changes how a table is kept, from now on: its segments stay where they are.
+async fn alter_table(session: &Session, alter: &AlterTable) -> Result<()> {
+    let database = &session.database;
+    let table = {
+        let moment = Moment::take(database)?;
+        session.target(&moment, &alter.table)
+    };
+    let table = match table {
+        Err(error) if error.sqlstate == code::UNDEFINED_TABLE && alter.if_exists => return Ok(()),
+        table => table?,
+    };
+    let policy = &alter.policy;
+    let change = TableChange {
+        storage: policy.storage.as_deref().map(storage).transpose()?,
+        use_user_storage: policy.use_user_storage,
+        sharding: policy.sharding.clone(),
+        flush: policy.triggers().then(|| triggers(policy)),
+    };
+    match database.store.alter_table(&table.namespace, &table.name, change).await {
+        Ok(table) => {
+            // It may be due now, or later than was thought.
+            database.flusher.note_table(table.id);
+            Ok(())
+        }
+        Err(StoreError::TableNotFound { .. }) if alter.if_exists => Ok(()),
+        Err(error) => Err(cannot_be(session, error, alter.table.position)),
+    }
+}
+
+fn storage(id: &str) -> Result<StorageId> {
+    StorageId::new(id).map_err(|error| Error::new(code::INVALID_NAME, error.to_string()))
+}
+
+fn triggers(policy: &Policy) -> FlushPolicy {
+    FlushPolicy { interval: policy.interval, rows: policy.rows, bytes: policy.bytes }
 }
 
 fn new_table(session: &Session, create: &CreateTable, namespace: &str, table: &str) -> Result<NewTable> {
@@ -82,11 +122,7 @@ fn new_table(session: &Session, create: &CreateTable, namespace: &str, table: &s
         Some(TableKind::User) => Owner::User,
         Some(TableKind::Shared) | None => Owner::Shared,
     };
-    let flush = if policy.triggers() {
-        FlushPolicy { interval: policy.interval, rows: policy.rows, bytes: policy.bytes }
-    } else {
-        options.flush.clone()
-    };
+    let flush = if policy.triggers() { triggers(policy) } else { options.flush.clone() };
     if flush.is_empty() {
         return Err(Error::new(
             code::INVALID_TABLE_DEFINITION,
@@ -107,7 +143,7 @@ fn new_table(session: &Session, create: &CreateTable, namespace: &str, table: &s
         Ok(NewColumn { name, column_type: column.column_type, nullable: column.nullable })
     });
     let storage = match &policy.storage {
-        Some(id) => StorageId::new(id).map_err(|error| Error::new(code::INVALID_NAME, error.to_string()))?,
+        Some(id) => self::storage(id)?,
         None => StorageId::local(),
     };
     let sharding = match (&policy.sharding, kind) {

@@ -16,7 +16,7 @@
 //! | who asks | `session/` | [`Session`]: settings, transaction, prepared statements |
 //! | reading | `scan/` | one table out of two tiers, in one snapshot, for one identity |
 //! | writing | `insert/`, `copy/`, `value/` | values into columns, columns into rows, rows into commits |
-//! | the database itself | `ddl.rs`, `jobs/`, `show.rs`, `system/` | namespaces, tables, flushes, and what can be read of them |
+//! | the database itself | `ddl.rs`, `storages.rs`, `users.rs`, `jobs/`, `show.rs`, `system/` | namespaces, tables, storages, users, flushes, and what can be read of them |
 //! | errors | `error/` | [`Error`]: SQLSTATE, message, detail, hint, position |
 //!
 //! What it never does: list files to plan a query, hold the hot tier in memory, decide by the text of a statement
@@ -37,11 +37,13 @@ mod reload; // workflows declared in the settings
 mod scan; // one table out of two tiers
 mod session; // one client's conversation
 mod show; // SHOW and DESCRIBE
+mod storages; // storages, made, altered, dropped, checked
 pub mod system; // system tables
 #[cfg(test)]
 mod testing; // tables for unit tests
 #[cfg(test)]
 mod tests; // the whole of it, told as scripts
+mod users; // users, and where their segments go
 mod value; // values on their way into columns
 
 pub use copy::CopySink;

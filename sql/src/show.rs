@@ -1,10 +1,10 @@
 //! SHOW and DESCRIBE.
 
 use crate::error::{Error, Result};
-use crate::parse::{Kind, Show, TableName};
+use crate::parse::{Kind, Show, StorageVerb, TableName};
 use crate::scan::Moment;
 use crate::session::{Outcome, Session};
-use crate::{jobs, system};
+use crate::{jobs, storages, system};
 use datafusion::arrow::array::{ArrayRef, BooleanArray, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -13,7 +13,21 @@ use std::sync::Arc;
 
 const JOBS: &str = "SELECT job_id, workflow, namespace, table_name, status, state, users_done, users_total, rows_done, \
     bytes_done, error, trigger, created_at, started_at, completed_at FROM system.jobs ORDER BY created_at DESC";
-const STORAGES: &str = "SELECT * FROM system.storages";
+const USERS: &str = "SELECT * FROM system.users";
+/// What anybody may see of storages: not the settings of their kinds.
+const STORAGES: [&str; 11] = [
+    "storage_id",
+    "storage_name",
+    "description",
+    "storage_type",
+    "base_directory",
+    "uri",
+    "credentials",
+    "shared_tables_template",
+    "user_tables_template",
+    "created_at",
+    "updated_at",
+];
 const WORKFLOWS: &str = "SELECT name, kind, trigger, time_zone, enabled, last_run, last_job_id, last_status, next_run, source \
     FROM system.workflows";
 
@@ -21,7 +35,7 @@ const WORKFLOWS: &str = "SELECT name, kind, trigger, time_zone, enabled, last_ru
 pub(crate) fn query_of(shown: &Show) -> Option<&'static str> {
     match shown {
         Show::Jobs => Some(JOBS),
-        Show::Storages => Some(STORAGES),
+        Show::Users => Some(USERS),
         Show::Workflows => Some(WORKFLOWS),
         _ => None,
     }
@@ -34,6 +48,8 @@ pub(crate) fn schema_of(kind: &Kind) -> Option<SchemaRef> {
         Kind::Show(Show::Tables { .. }) => &["namespace", "table_name", "table_type"],
         Kind::Show(Show::Setting(name)) => return Some(texts(&[name])),
         Kind::Show(Show::Settings) => &["name", "setting"],
+        Kind::Show(Show::Storages) => return system::schema_of("storages", &STORAGES).ok(),
+        Kind::Storage(command) if matches!(command.verb, StorageVerb::Check { .. }) => return Some(storages::columns()),
         Kind::Describe(_) => return Some(described()),
         _ => jobs::columns(kind)?,
     };
@@ -58,11 +74,12 @@ pub(crate) fn rows(names: &[&str], rows: &[Vec<String>]) -> Result<Outcome> {
     let columns = (0..names.len())
         .map(|place| Arc::new(rows.iter().map(|row| Some(row[place].as_str())).collect::<StringArray>()) as ArrayRef);
     let schema = texts(names);
-    outcome(schema.clone(), RecordBatch::try_new(schema, columns.collect())?)
+    outcome(schema.clone(), vec![RecordBatch::try_new(schema, columns.collect())?])
 }
 
-fn outcome(schema: SchemaRef, batch: RecordBatch) -> Result<Outcome> {
-    let batches = futures::stream::iter([Ok(batch)]);
+/// Rows that are all there.
+pub(crate) fn outcome(schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<Outcome> {
+    let batches = futures::stream::iter(batches.into_iter().map(Ok));
     let stream = Box::pin(RecordBatchStreamAdapter::new(schema.clone(), batches));
     Ok(Outcome::Rows { schema, stream })
 }
@@ -97,7 +114,12 @@ pub(crate) fn run(session: &Session, shown: &Show) -> Result<Outcome> {
                 session.settings().into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
             rows(&["name", "setting"], &all)
         }
-        Show::Jobs | Show::Storages | Show::Workflows => Err(Error::internal("this SHOW is a query")),
+        Show::Storages => {
+            let moment = Moment::take(&session.database)?;
+            let batches = system::read("storages", &STORAGES, &moment)?;
+            outcome(system::schema_of("storages", &STORAGES)?, batches)
+        }
+        Show::Jobs | Show::Users | Show::Workflows => Err(Error::internal("this SHOW is a query")),
     }
 }
 
@@ -125,5 +147,5 @@ pub(crate) fn describe(session: &Session, name: &TableName) -> Result<Outcome> {
         Arc::new(columns.iter().map(|column| Some(column.2)).collect::<BooleanArray>()),
         Arc::new(columns.iter().map(|column| Some(column.3)).collect::<BooleanArray>()),
     ];
-    outcome(schema.clone(), RecordBatch::try_new(schema, arrays)?)
+    outcome(schema.clone(), vec![RecordBatch::try_new(schema, arrays)?])
 }

@@ -96,7 +96,7 @@ pub(super) fn tag(verb: &str, rows: Option<u64>) -> String {
     match (verb, rows) {
         // The zero stands where PostgreSQL once named the row's object id.
         ("INSERT", Some(rows)) => format!("INSERT 0 {rows}"),
-        ("SELECT" | "COPY", Some(rows)) => format!("{verb} {rows}"),
+        ("SELECT" | "COPY" | "DELETE", Some(rows)) => format!("{verb} {rows}"),
         _ => verb.to_owned(),
     }
 }
@@ -116,6 +116,7 @@ mod tests {
         assert_eq!(tag("INSERT", Some(3)), "INSERT 0 3");
         assert_eq!(tag("SELECT", Some(3)), "SELECT 3");
         assert_eq!(tag("COPY", Some(3)), "COPY 3");
+        assert_eq!(tag("DELETE", Some(1)), "DELETE 1");
         assert_eq!(tag("SHOW", Some(1)), "SHOW");
         assert_eq!(tag("CREATE TABLE", None), "CREATE TABLE");
     }

@@ -52,17 +52,20 @@ impl From<ebbtide_store::Error> for Error {
             Store::Unsupported { .. } => code::FEATURE_NOT_SUPPORTED,
             Store::NamespaceNotFound { .. } => code::INVALID_SCHEMA_NAME,
             Store::TableNotFound { .. } => code::UNDEFINED_TABLE,
-            Store::StorageNotFound { .. } => code::UNDEFINED_OBJECT,
+            Store::StorageNotFound { .. } | Store::UserNotFound { .. } => code::UNDEFINED_OBJECT,
             Store::NamespaceExists { .. } => code::DUPLICATE_SCHEMA,
             Store::TableExists { .. } => code::DUPLICATE_TABLE,
-            Store::StorageExists { .. } => code::DUPLICATE_OBJECT,
-            Store::NamespaceInUse { .. } => code::DEPENDENT_OBJECTS_STILL_EXIST,
+            Store::StorageExists { .. } | Store::UserExists { .. } => code::DUPLICATE_OBJECT,
+            Store::NamespaceInUse { .. }
+            | Store::StorageInUse { .. }
+            | Store::StorageProtected
+            | Store::UserInUse { .. } => code::DEPENDENT_OBJECTS_STILL_EXIST,
             Store::NotNull { .. } => code::NOT_NULL_VIOLATION,
             Store::Value { .. } => code::DATA_EXCEPTION,
             Store::RowTooLarge { .. } => code::PROGRAM_LIMIT_EXCEEDED,
             Store::SchemaChanged { .. } | Store::Conflict { .. } => code::OBJECT_NOT_IN_PREREQUISITE_STATE,
             Store::Path(_) => code::INVALID_PARAMETER_VALUE,
-            Store::Cold(_) => code::IO_ERROR,
+            Store::Cold(_) | Store::StorageUnusable { .. } => code::IO_ERROR,
             Store::Corrupt { .. } => code::DATA_CORRUPTED,
             _ => code::INTERNAL_ERROR,
         };

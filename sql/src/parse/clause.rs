@@ -38,29 +38,35 @@ impl Policy {
     /// Reads clauses, in any order, to the end of the statement.
     pub(super) fn read(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
         while !cursor.is_end() {
-            let here = cursor.here();
-            if cursor.eat(&["STORAGE"]) || cursor.eat(&["STORAGE_ID"]) {
-                cursor.eat_token(&Token::Eq);
-                let storage = storage_name(cursor)?;
-                put(&mut self.storage, storage, "STORAGE").map_err(|e| e.at(here))?;
-            } else if cursor.eat(&["USE_USER_STORAGE"]) {
-                let value = cursor.boolean().unwrap_or(true);
-                put(&mut self.use_user_storage, value, "USE_USER_STORAGE").map_err(|e| e.at(here))?;
-            } else if cursor.eat(&["SHARDING"]) {
-                let sharding = sharding(cursor)?;
-                put(&mut self.sharding, sharding, "SHARDING").map_err(|e| e.at(here))?;
-            } else if cursor.eat(&["TABLE_TYPE"]) {
-                let kind = TableKind::read(&cursor.name_or_text("user or shared")?).map_err(|e| e.at(here))?;
-                put(&mut self.kind, kind, "TABLE_TYPE").map_err(|e| e.at(here))?;
-            } else if cursor.eat(&["FLUSH"]) {
-                self.read_flush(cursor)?;
-            } else if cursor.eat(&["WITH"]) {
-                self.read_options(cursor)?;
-            } else {
-                return Err(unknown_clause(cursor));
-            }
+            self.read_clause(cursor)?;
         }
         Ok(())
+    }
+
+    /// Reads one clause.
+    pub(super) fn read_clause(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
+        let here = cursor.here();
+        let read = if cursor.eat(&["STORAGE"]) || cursor.eat(&["STORAGE_ID"]) {
+            cursor.eat_token(&Token::Eq);
+            let storage = cursor.storage()?;
+            put(&mut self.storage, storage, "STORAGE")
+        } else if cursor.eat(&["USE_USER_STORAGE"]) {
+            let value = cursor.boolean().unwrap_or(true);
+            put(&mut self.use_user_storage, value, "USE_USER_STORAGE")
+        } else if cursor.eat(&["SHARDING"]) {
+            let sharding = sharding(cursor)?;
+            put(&mut self.sharding, sharding, "SHARDING")
+        } else if cursor.eat(&["TABLE_TYPE"]) {
+            let kind = TableKind::read(&cursor.name_or_text("user or shared")?);
+            kind.and_then(|kind| put(&mut self.kind, kind, "TABLE_TYPE"))
+        } else if cursor.eat(&["FLUSH"]) {
+            self.read_flush(cursor)
+        } else if cursor.eat(&["WITH"]) {
+            self.read_options(cursor)
+        } else {
+            Err(unknown_clause(cursor))
+        };
+        read.map_err(|error| error.at(here))
     }
 
     /// The rest of `FLUSH …`: one trigger or several.
@@ -104,7 +110,7 @@ impl Policy {
     }
 
     /// `WITH (KEY = value, …)`.
-    fn read_options(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
+    pub(super) fn read_options(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
         cursor.expect_token(&Token::LParen)?;
         loop {
             let here = cursor.here();
@@ -125,7 +131,7 @@ impl Policy {
                 put(&mut self.kind, kind, "TYPE")
             }
             "storage_id" | "storage" => {
-                let storage = storage_name(cursor)?;
+                let storage = cursor.storage()?;
                 put(&mut self.storage, storage, "STORAGE_ID")
             }
             "use_user_storage" => {
@@ -184,25 +190,15 @@ impl Policy {
 }
 
 /// Sets what may be said once.
-fn put<T>(slot: &mut Option<T>, value: T, what: &str) -> Result<()> {
+pub(super) fn put<T>(slot: &mut Option<T>, value: T, what: &str) -> Result<()> {
     match slot.replace(value) {
         None => Ok(()),
         Some(_) => Err(Error::syntax(format!("{what} is given twice"))),
     }
 }
 
-fn invalid(message: impl Into<String>) -> Error {
+pub(super) fn invalid(message: impl Into<String>) -> Error {
     Error::new(code::INVALID_PARAMETER_VALUE, message)
-}
-
-/// A storage id may hold `-`, which unquoted comes as several tokens.
-fn storage_name(cursor: &mut Cursor<'_>) -> Result<String> {
-    let mut name = cursor.name_or_text("a storage id")?;
-    while cursor.eat_token(&Token::Minus) {
-        name.push('-');
-        name.push_str(&cursor.name("the rest of a storage id")?);
-    }
-    Ok(name)
 }
 
 /// `alphabetic`, `'alphabetic'`, `consistent_hash(16)`.

@@ -1,19 +1,21 @@
 //! FLUSH, SHOW, DESCRIBE.
 
 use super::cursor::Cursor;
-use super::{Kind, Show, TableName};
+use super::{Kind, Show, TableName, storage};
 use crate::error::{Error, Result};
 
-/// `[STORAGE] FLUSH TABLE ns.t` and `[STORAGE] FLUSH ALL [TABLES] [IN [NAMESPACE] ns]`.
+/// `[STORAGE] FLUSH TABLE ns.t` and `[STORAGE] FLUSH ALL [TABLES] [IN [NAMESPACE] ns]`; `STORAGE CHECK id`.
 pub(super) fn flush(cursor: &mut Cursor<'_>) -> Result<Kind> {
-    if cursor.eat(&["STORAGE"]) && !cursor.is(&["FLUSH"]) {
-        return match cursor.word().as_deref() {
-            Some("COMPACT" | "CHECK") => {
-                let word = cursor.word().unwrap_or_default();
-                Err(Error::unsupported(format!("STORAGE {word} is not supported")).at(cursor.here()))
-            }
-            _ => Err(cursor.unexpected("FLUSH")),
-        };
+    if cursor.eat(&["STORAGE"]) {
+        if cursor.eat(&["CHECK"]) {
+            return storage::check_id(cursor);
+        }
+        if cursor.is(&["COMPACT"]) {
+            return Err(Error::unsupported("STORAGE COMPACT is not supported").at(cursor.here()));
+        }
+        if !cursor.is(&["FLUSH"]) {
+            return Err(cursor.unexpected("FLUSH or CHECK"));
+        }
     }
     cursor.expect(&["FLUSH"])?;
     if cursor.eat(&["TABLE"]) {
@@ -41,7 +43,7 @@ fn within(cursor: &mut Cursor<'_>) -> Result<Option<String>> {
     cursor.name("a namespace name").map(Some)
 }
 
-/// `SHOW NAMESPACES | SCHEMAS | TABLES [IN ns] | STORAGES | JOBS | WORKFLOWS | ALL | <setting>`
+/// `SHOW NAMESPACES | SCHEMAS | TABLES [IN ns] | STORAGES | USERS | JOBS | WORKFLOWS | ALL | <setting>`
 pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Kind> {
     cursor.expect(&["SHOW"])?;
     let here = cursor.here();
@@ -51,6 +53,8 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Kind> {
         Show::Tables { namespace: within(cursor)? }
     } else if cursor.eat(&["STORAGES"]) {
         Show::Storages
+    } else if cursor.eat(&["USERS"]) {
+        Show::Users
     } else if cursor.eat(&["JOBS"]) {
         Show::Jobs
     } else if cursor.eat(&["WORKFLOWS"]) {

@@ -1,9 +1,9 @@
-//! CREATE and DROP of namespaces and tables.
+//! CREATE and DROP: of namespaces and tables here, of the rest in files of their own.
 
 use super::clause::Policy;
 use super::column::{self, ColumnSpec};
 use super::cursor::Cursor;
-use super::{Kind, TableName, refuse};
+use super::{Kind, TableName, refuse, storage, user};
 use crate::error::{Error, Result, code};
 
 /// Whose rows a table holds.
@@ -54,6 +54,10 @@ pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<Kind> {
         Some(TableKind::User)
     } else if cursor.eat(&["SHARED", "TABLE"]) {
         Some(TableKind::Shared)
+    } else if cursor.eat(&["STORAGE"]) {
+        return storage::create(cursor);
+    } else if cursor.eat(&["USER"]) {
+        return user::create(cursor);
     } else if cursor.is(&["STREAM", "TABLE"]) {
         return Err(stream().at(here));
     } else if cursor.eat(&["TABLE"]) {
@@ -75,7 +79,7 @@ pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<Kind> {
     if cursor.eat(&["NAMESPACE"]) || cursor.eat(&["SCHEMA"]) {
         let if_exists = cursor.eat(&["IF", "EXISTS"]);
         let name = cursor.name("a namespace name")?;
-        behaviour(cursor)?;
+        behaviour(cursor, TABLES)?;
         return Ok(Kind::DropNamespace { name, if_exists });
     }
     let kind = if cursor.eat(&["USER", "TABLE"]) {
@@ -84,21 +88,26 @@ pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<Kind> {
         Some(TableKind::Shared)
     } else if cursor.eat(&["TABLE"]) {
         None
+    } else if cursor.eat(&["STORAGE"]) {
+        return storage::drop(cursor);
+    } else if cursor.eat(&["USER"]) {
+        return user::drop(cursor);
     } else {
         return Err(refuse::drop(cursor));
     };
     let if_exists = cursor.eat(&["IF", "EXISTS"]);
     let table = cursor.table()?;
-    behaviour(cursor)?;
+    behaviour(cursor, TABLES)?;
     Ok(Kind::DropTable { table, kind, if_exists })
 }
 
-/// `[RESTRICT]`, and the end.
-fn behaviour(cursor: &mut Cursor<'_>) -> Result<()> {
+/// What to do in place of a CASCADE over tables.
+const TABLES: &str = "drop the tables one by one";
+
+/// `[RESTRICT]`, and the end. `instead` is what to do in place of a CASCADE.
+pub(super) fn behaviour(cursor: &mut Cursor<'_>, instead: &str) -> Result<()> {
     if cursor.is(&["CASCADE"]) {
-        return Err(Error::unsupported("CASCADE is not supported")
-            .hint("drop the tables one by one")
-            .at(cursor.here()));
+        return Err(Error::unsupported("CASCADE is not supported").hint(instead).at(cursor.here()));
     }
     cursor.eat(&["RESTRICT"]);
     cursor.end()

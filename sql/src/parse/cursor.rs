@@ -6,23 +6,43 @@ use crate::scan::HiddenColumns;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 use std::sync::Arc;
 
-/// The text that statements were read from, for turning places into character numbers.
+/// The word behind which a text holds what no error may repeat.
+const SECRET: &str = "CREDENTIALS";
+
+/// What is remembered of the text that statements were read from: enough to turn places into character numbers. Not the
+/// text itself, which may hold credentials and would live as long as a prepared statement.
 #[derive(Debug, Clone)]
 pub(crate) struct Text {
-    sql: Arc<str>,
+    /// For each line, and for one behind the last, how many characters come before it.
+    lines: Arc<[u64]>,
+    /// How many characters there are, without white space at the end.
+    chars: u64,
     hidden: HiddenColumns,
+    /// Where the first [`SECRET`] is named.
+    secret: Option<Location>,
 }
 
 impl Text {
     pub(crate) fn new(sql: &str) -> Self {
-        Self { sql: sql.into(), hidden: HiddenColumns::default() }
+        let mut chars = 0;
+        let ends = sql.split_inclusive('\n').map(|line| {
+            chars += line.chars().count() as u64;
+            chars
+        });
+        let lines = std::iter::once(0).chain(ends).collect();
+        let blank = sql[sql.trim_end().len()..].chars().count() as u64;
+        Self { lines, chars: chars - blank, hidden: HiddenColumns::default(), secret: None }
     }
 
-    /// Notes which hidden columns the text names; one that is only a name of something else does no harm.
+    /// Notes which hidden columns the text names, where one that is only a name of something else does no harm, and
+    /// from where on it is not to be repeated.
     pub(super) fn note(&mut self, tokens: &[TokenWithSpan]) {
         for token in tokens {
             if let Token::Word(word) = &token.token {
                 self.hidden.note(&word.value);
+                if self.secret.is_none() && word.quote_style.is_none() && word.value.eq_ignore_ascii_case(SECRET) {
+                    self.secret = Some(token.span.start);
+                }
             }
         }
     }
@@ -41,19 +61,35 @@ impl Text {
         if line == 0 || column == 0 {
             return None;
         }
-        let before: usize =
-            self.sql.split_inclusive('\n').take(usize::try_from(line).ok()? - 1).map(|line| line.chars().count()).sum();
-        u32::try_from(before as u64 + column).ok()
+        let before = self.lines.get(usize::try_from(line).ok()? - 1)?;
+        u32::try_from(before + column).ok()
     }
 
     /// The place after the last character.
     pub(crate) fn end(&self) -> Option<u32> {
-        u32::try_from(self.sql.trim_end().chars().count() + 1).ok()
+        u32::try_from(self.chars + 1).ok()
+    }
+
+    /// What is said of a token that cannot stand at `location`. Behind CREDENTIALS none is repeated: a quote that is
+    /// missing makes anything out of a secret. `location` is none if it is not known.
+    pub(crate) fn unexpected(&self, token: &str, location: Option<Location>) -> Error {
+        let secret = self.secret.is_some_and(|secret| location.is_none_or(|location| location > secret));
+        let error = if secret {
+            Error::syntax(format!("syntax error behind {SECRET}")).detail("What stands there may be secret.")
+        } else {
+            Error::syntax(format!("syntax error at or near \"{token}\""))
+        };
+        error.at(location.and_then(|location| self.position(location)))
+    }
+
+    /// Whether a message that somebody else wrote about this text may repeat what is secret in it.
+    pub(super) fn is_secret(&self) -> bool {
+        self.secret.is_some()
     }
 }
 
 /// Reads tokens one after the other; never moves back.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Cursor<'a> {
     text: &'a Text,
     tokens: &'a [TokenWithSpan],
@@ -134,11 +170,11 @@ impl<'a> Cursor<'a> {
 
     /// A syntax error at the next token.
     pub(super) fn unexpected(&self, expected: &str) -> Error {
-        let message = match self.peek() {
-            Some(token) => format!("syntax error at or near \"{token}\""),
-            None => "syntax error at end of input".to_owned(),
+        let error = match self.tokens.first() {
+            Some(token) => self.text.unexpected(&token.token.to_string(), Some(token.span.start)),
+            None => Error::syntax("syntax error at end of input").at(self.text.end()),
         };
-        Error::syntax(message).hint(format!("expected {expected}")).at(self.here())
+        error.hint(format!("expected {expected}"))
     }
 
     /// Whether nothing is left.
@@ -178,6 +214,27 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// A storage id: in quotes, or without any, where one with hyphens comes in pieces.
+    pub(super) fn storage(&mut self) -> Result<String> {
+        if !self.peek().is_some_and(is_piece) || self.is_token(&Token::Minus) {
+            return self.name_or_text("a storage id");
+        }
+        let mut id = String::new();
+        while let Some(piece) = self.tokens.first() {
+            match &piece.token {
+                Token::Word(word) => id.push_str(&word.value.to_lowercase()),
+                Token::Number(digits, _) => id.push_str(digits),
+                _ => id.push('-'),
+            }
+            self.skip();
+            // What belongs to it stands right behind it.
+            if self.tokens.first().is_none_or(|next| next.span.start != piece.span.end || !is_piece(&next.token)) {
+                break;
+            }
+        }
+        Ok(id)
+    }
+
     /// `ns.t`, or `t` alone.
     pub(super) fn table(&mut self) -> Result<TableName> {
         let position = self.here();
@@ -192,12 +249,16 @@ impl<'a> Cursor<'a> {
         Ok(TableName { namespace: Some(first), table, position })
     }
 
-    /// Text in single quotes, or in the form E'…'.
+    /// Text in single quotes, or in the forms E'…' and $$…$$.
     pub(super) fn text(&mut self, what: &str) -> Result<String> {
         match self.peek() {
             Some(Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text)) => {
                 self.skip();
                 Ok(text.clone())
+            }
+            Some(Token::DollarQuotedString(text)) => {
+                self.skip();
+                Ok(text.value.clone())
             }
             _ => Err(self.unexpected(what)),
         }
@@ -254,5 +315,13 @@ impl<'a> Cursor<'a> {
         };
         self.skip();
         Some(value)
+    }
+}
+
+/// Whether a token may go on with a name that has hyphens.
+fn is_piece(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => word.quote_style.is_none(),
+        token => matches!(token, Token::Number(..) | Token::Minus),
     }
 }

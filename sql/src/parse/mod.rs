@@ -1,6 +1,7 @@
 //! Text into statements. Ordinary SQL goes to the PostgreSQL grammar of `sqlparser`; what is ours is read here, from
 //! the same tokens, so that every error can say where.
 
+mod alter; // ALTER, and of a table what can be altered
 mod clause; // FLUSH, STORAGE, WITH (…): how a table is kept
 mod column; // column lists and types
 mod command; // FLUSH, SHOW, DESCRIBE
@@ -9,25 +10,31 @@ mod create; // CREATE and DROP
 mod cursor; // a place among the tokens
 mod depth; // how deep a statement nests, before it is read
 mod job; // KILL, RETRY, PAUSE, RESUME, EXPLAIN JOB; RUN WORKFLOW, RELOAD WORKFLOWS
+mod json; // JSON in quotes
 mod refuse; // what is not supported, said before anything is done
 mod setting; // SET, RESET, DISCARD
+mod storage; // CREATE, ALTER, DROP and CHECK STORAGE
 #[cfg(test)]
 mod tests;
 mod transaction; // BEGIN, COMMIT, ROLLBACK
+mod user; // CREATE, ALTER and DROP USER
 
-pub(crate) use clause::FLUSH_HINT;
+pub(crate) use alter::AlterTable;
+pub(crate) use clause::{FLUSH_HINT, Policy};
 pub(crate) use copy::{CopyFormat, CopyIn};
 pub(crate) use create::{CreateTable, TableKind};
 pub(crate) use cursor::Text;
 pub(crate) use job::{JobCommand, JobVerb, WorkflowName};
 pub(crate) use setting::SetValue;
+pub(crate) use storage::{StorageCommand, StorageVerb};
+pub(crate) use user::{UserCommand, UserVerb};
 
 use crate::error::{Error, Result};
 use cursor::Cursor;
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 use std::sync::Arc;
 
 /// Parentheses and operators may nest this deep.
@@ -61,6 +68,9 @@ pub(crate) enum Kind {
         kind: Option<TableKind>,
         if_exists: bool,
     },
+    AlterTable(Box<AlterTable>),
+    Storage(Box<StorageCommand>),
+    User(Box<UserCommand>),
     FlushTable(TableName),
     FlushAll {
         namespace: Option<String>,
@@ -98,6 +108,7 @@ pub(crate) enum Show {
     Namespaces,
     Tables { namespace: Option<String> },
     Storages,
+    Users,
     Jobs,
     Workflows,
     Setting(String),
@@ -126,6 +137,9 @@ impl Statement {
             Kind::DropNamespace { .. } => "DROP NAMESPACE",
             Kind::CreateTable(_) => "CREATE TABLE",
             Kind::DropTable { .. } => "DROP TABLE",
+            Kind::AlterTable(_) => "ALTER TABLE",
+            Kind::Storage(command) => command.verb.tag(),
+            Kind::User(command) => command.verb.tag(),
             Kind::FlushTable(_) | Kind::FlushAll { .. } => "FLUSH",
             Kind::Job(command) => command.verb.tag(),
             Kind::RunWorkflow(_) => "RUN WORKFLOW",
@@ -170,6 +184,9 @@ fn statement(text: &Text, tokens: &[TokenWithSpan]) -> Result<Kind> {
         "SELECT" | "WITH" | "VALUES" | "TABLE" | "EXPLAIN" | "INSERT" => ordinary(text, tokens),
         "CREATE" => create::create(&mut cursor),
         "DROP" => create::drop(&mut cursor),
+        "ALTER" => alter::alter(&mut cursor),
+        "DELETE" => storage::delete(&mut cursor),
+        "CHECK" => storage::check(&mut cursor),
         "FLUSH" | "STORAGE" => command::flush(&mut cursor),
         "KILL" => job::job(JobVerb::Kill, &mut cursor),
         "RETRY" => job::job(JobVerb::Retry, &mut cursor),
@@ -198,8 +215,7 @@ fn ordinary(text: &Text, tokens: &[TokenWithSpan]) -> Result<Kind> {
     let parsed = parser.parse_statement().map_err(|e| parser_error(text, e))?;
     let rest = parser.peek_token();
     if rest.token != Token::EOF {
-        let message = format!("syntax error at or near \"{}\"", rest.token);
-        return Err(Error::syntax(message).at(text.position(rest.span.start)));
+        return Err(text.unexpected(&rest.token.to_string(), Some(rest.span.start)));
     }
     match parsed {
         ast::Statement::Insert(insert) => {
@@ -232,11 +248,11 @@ pub(crate) fn parser_error(text: &Text, error: ParserError) -> Error {
             );
         }
     };
-    let (message, position) = match message.rsplit_once(" at Line: ") {
+    let (message, location) = match message.rsplit_once(" at Line: ") {
         Some((message, place)) => {
             let mut numbers = place.split(", Column: ").map(|number| number.trim().parse::<u64>().ok());
             match (numbers.next().flatten(), numbers.next().flatten()) {
-                (Some(line), Some(column)) => (message.to_owned(), text.position_of(line, column)),
+                (Some(line), Some(column)) => (message.to_owned(), Some(Location { line, column })),
                 _ => (message.to_owned(), None),
             }
         }
@@ -246,9 +262,8 @@ pub(crate) fn parser_error(text: &Text, error: ParserError) -> Error {
         Some((expected, "EOF")) => {
             Error::syntax("syntax error at end of input").hint(format!("expected {expected}")).at(text.end())
         }
-        Some((expected, found)) => Error::syntax(format!("syntax error at or near \"{found}\""))
-            .hint(format!("expected {expected}"))
-            .at(position),
-        None => Error::syntax(message).at(position),
+        Some((expected, found)) => text.unexpected(found, location).hint(format!("expected {expected}")),
+        None if text.is_secret() => text.unexpected("", None).at(location.and_then(|location| text.position(location))),
+        None => Error::syntax(message).at(location.and_then(|location| text.position(location))),
     }
 }

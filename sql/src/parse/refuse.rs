@@ -9,7 +9,6 @@ pub(super) fn statement(word: &str, cursor: &Cursor<'_>) -> Error {
     let error = match word {
         "UPDATE" | "DELETE" | "MERGE" => Error::unsupported(format!("{word} is not supported"))
             .detail("tables are append-only until they have primary keys"),
-        "ALTER" => Error::unsupported("ALTER is not supported"),
         "TRUNCATE" => Error::unsupported("TRUNCATE is not supported").hint("DROP TABLE and CREATE TABLE it again"),
         "SAVEPOINT" | "RELEASE" => Error::unsupported("savepoints are not supported"),
         "PREPARE" | "EXECUTE" => Error::unsupported(format!("{word} as a statement is not supported"))
@@ -25,14 +24,15 @@ pub(super) fn statement(word: &str, cursor: &Cursor<'_>) -> Error {
     error.at(cursor.here())
 }
 
-/// CREATE of something else than a namespace or a table.
+/// CREATE of something that there is not.
 pub(super) fn create(cursor: &Cursor<'_>) -> Error {
     let word = cursor.word().unwrap_or_default();
     let error = match word.as_str() {
         "INDEX" | "UNIQUE" => Error::unsupported("CREATE INDEX is not supported")
             .hint("segments are pruned by user and by the least and greatest value of every column"),
-        "STORAGE" => Error::unsupported("CREATE STORAGE is not supported"),
-        "USER" | "ROLE" => Error::unsupported(format!("CREATE {word} is not supported")),
+        "ROLE" => {
+            Error::unsupported("CREATE ROLE is not supported").hint("CREATE USER says where a user's segments go")
+        }
         "TEMP" | "TEMPORARY" | "UNLOGGED" | "GLOBAL" | "LOCAL" | "FOREIGN" | "EXTERNAL" => {
             Error::unsupported(format!("{word} tables are not supported"))
         }
@@ -40,21 +40,19 @@ pub(super) fn create(cursor: &Cursor<'_>) -> Error {
         | "EXTENSION" | "DATABASE" | "RULE" | "POLICY" | "AGGREGATE" | "CAST" | "COLLATION" | "RECURSIVE" => {
             Error::unsupported(format!("CREATE {word} is not supported"))
         }
-        _ => cursor.unexpected("NAMESPACE, or [USER | SHARED] TABLE"),
+        _ => cursor.unexpected("NAMESPACE, [USER | SHARED] TABLE, STORAGE or USER"),
     };
     error.at(cursor.here())
 }
 
-/// DROP of something else than a namespace or a table.
+/// DROP of something that there is not.
 pub(super) fn drop(cursor: &Cursor<'_>) -> Error {
     let word = cursor.word().unwrap_or_default();
     let error = match word.as_str() {
-        "" => cursor.unexpected("NAMESPACE, or [USER | SHARED] TABLE"),
-        "INDEX" | "VIEW" | "MATERIALIZED" | "STORAGE" | "USER" | "ROLE" | "STREAM" | "FUNCTION" | "SEQUENCE"
-        | "TYPE" | "DATABASE" | "EXTENSION" | "TRIGGER" | "DOMAIN" | "POLICY" => {
-            Error::unsupported(format!("DROP {word} is not supported"))
-        }
-        _ => cursor.unexpected("NAMESPACE, or [USER | SHARED] TABLE"),
+        "" => cursor.unexpected("NAMESPACE, [USER | SHARED] TABLE, STORAGE or USER"),
+        "INDEX" | "VIEW" | "MATERIALIZED" | "ROLE" | "STREAM" | "FUNCTION" | "SEQUENCE" | "TYPE" | "DATABASE"
+        | "EXTENSION" | "TRIGGER" | "DOMAIN" | "POLICY" => Error::unsupported(format!("DROP {word} is not supported")),
+        _ => cursor.unexpected("NAMESPACE, [USER | SHARED] TABLE, STORAGE or USER"),
     };
     error.at(cursor.here())
 }

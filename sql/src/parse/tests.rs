@@ -1,5 +1,7 @@
 //! Every accepted spelling, and every refusal.
 
+mod storages;
+
 use super::{JobCommand, JobVerb, Kind, Show, parse};
 use crate::error::code;
 use crate::parse::clause::Policy;
@@ -153,6 +155,7 @@ fn commands_are_read() {
         ("SHOW TABLES", "Show(Tables { namespace: None })"),
         ("SHOW TABLES IN chat", "Show(Tables { namespace: Some(\"chat\") })"),
         ("SHOW STORAGES", "Show(Storages)"),
+        ("SHOW USERS", "Show(Users)"),
         ("SHOW JOBS", "Show(Jobs)"),
         ("SHOW search_path", "Show(Setting(\"search_path\"))"),
         ("SHOW TRANSACTION ISOLATION LEVEL", "Show(Setting(\"transaction_isolation\"))"),
@@ -274,7 +277,7 @@ fn every_refusal_says_what_and_where() {
         ("UPDATE a.b SET c = 1", UNSUPPORTED, 1, "UPDATE"),
         ("DELETE FROM a.b", UNSUPPORTED, 1, "append-only"),
         ("MERGE INTO a.b USING c ON true", UNSUPPORTED, 1, "MERGE"),
-        ("ALTER TABLE a.b ADD c INT", UNSUPPORTED, 1, "ALTER"),
+        ("ALTER TABLE a.b ADD c INT", UNSUPPORTED, 17, "ALTER TABLE … ADD"),
         ("TRUNCATE a.b", UNSUPPORTED, 1, "TRUNCATE"),
         ("SAVEPOINT x", UNSUPPORTED, 1, "savepoints"),
         ("ROLLBACK TO x", UNSUPPORTED, 10, "savepoints"),
@@ -286,8 +289,7 @@ fn every_refusal_says_what_and_where() {
         ("CREATE UNIQUE INDEX i ON a.b (c)", UNSUPPORTED, 8, "INDEX"),
         ("CREATE VIEW v AS SELECT 1", UNSUPPORTED, 8, "VIEW"),
         ("CREATE OR REPLACE VIEW v AS SELECT 1", UNSUPPORTED, 8, "OR"),
-        ("CREATE STORAGE s TYPE s3", UNSUPPORTED, 8, "STORAGE"),
-        ("CREATE USER 'u' WITH PASSWORD 'p'", UNSUPPORTED, 8, "USER"),
+        ("CREATE ROLE r", UNSUPPORTED, 8, "ROLE"),
         ("CREATE TEMP TABLE t (c INT)", UNSUPPORTED, 8, "TEMP"),
         ("CREATE STREAM TABLE a.b (c INT)", UNSUPPORTED, 8, "STREAM"),
         ("CREATE TABLE a.b AS SELECT 1", UNSUPPORTED, 18, "CREATE TABLE AS"),

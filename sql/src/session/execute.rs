@@ -7,7 +7,7 @@ use crate::copy::CopySink;
 use crate::database::Inner;
 use crate::error::{Error, Result, code};
 use crate::parse::{Kind, SetValue};
-use crate::{ddl, jobs, show};
+use crate::{ddl, jobs, show, storages, users};
 use datafusion::scalar::ScalarValue;
 use ebbtide_engine::CommitError;
 
@@ -46,11 +46,22 @@ impl Session {
             Kind::CreateNamespace { .. }
             | Kind::DropNamespace { .. }
             | Kind::CreateTable(_)
-            | Kind::DropTable { .. } => {
+            | Kind::DropTable { .. }
+            | Kind::AlterTable(_) => {
                 self.state().transaction.check_outside(prepared.verb())?;
                 self.require_service(prepared.verb())?;
                 ddl::run(self, kind).await?;
                 Ok(done(prepared.verb()))
+            }
+            Kind::Storage(command) => {
+                self.state().transaction.check_outside(prepared.verb())?;
+                self.require_service(prepared.verb())?;
+                storages::run(self, command).await
+            }
+            Kind::User(command) => {
+                self.state().transaction.check_outside(prepared.verb())?;
+                self.require_service(prepared.verb())?;
+                users::run(self, command).await
             }
             Kind::FlushTable(_)
             | Kind::FlushAll { .. }

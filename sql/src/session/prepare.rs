@@ -71,6 +71,9 @@ impl Prepared {
             | Kind::DropNamespace { .. }
             | Kind::CreateTable(_)
             | Kind::DropTable { .. }
+            | Kind::AlterTable(_)
+            | Kind::Storage(_)
+            | Kind::User(_)
             | Kind::FlushTable(_)
             | Kind::FlushAll { .. }
             | Kind::RunWorkflow(_)
@@ -118,7 +121,7 @@ impl Session {
                 Ok(Plan::Insert(Box::new(plan)))
             }
             Kind::Show(shown) if let Some(query) = show::query_of(shown) => {
-                self.require_service("SHOW JOBS, SHOW WORKFLOWS and SHOW STORAGES")?;
+                self.require_service("SHOW JOBS, SHOW WORKFLOWS and SHOW USERS")?;
                 let moment = Moment::take(&self.database)?;
                 let statements = parse::parse(query)?;
                 let [Statement { kind: Kind::Query(query), text }] = statements.as_slice() else {

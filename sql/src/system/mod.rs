@@ -19,6 +19,7 @@ mod storages; // places for segments
 mod tables; // tables, with what of them is hot
 mod tally; // GROUP BY a column whose counts are kept
 mod transitions; // every change of a job's state
+mod users; // users
 mod wanted; // what a filter says about the rows
 mod workflows; // declared workflows, and the flush triggers of tables
 
@@ -31,8 +32,12 @@ pub(crate) use tables::kind;
 pub(crate) use tally::TalliedGroups;
 pub(crate) use workflows::table_workflow;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::scan::Moment;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
+use datafusion::physical_plan::metrics::Count;
 use std::sync::Arc;
 use wanted::Wanted;
 
@@ -58,6 +63,7 @@ const TABLES: &[Entry] = &[
     ("settings", &settings::Settings, "What the server was started with, and what each setting means."),
     ("storages", &storages::Storages, "Places for segments, local first, then by name."),
     ("tables", &tables::Tables, "Tables, with what of them is hot."),
+    ("users", &users::Users, "Users, by name: who owns rows, or was made known."),
     ("verify_findings", &findings::Findings, "Segments that are not what the manifest says, newest finding first."),
     (
         "workflows",
@@ -131,6 +137,37 @@ fn system(name: &str) -> Option<&'static dyn System> {
 /// The system table of this name, to be planned with.
 pub(crate) fn table(name: &str) -> Option<Arc<dyn TableProvider>> {
     system(name).map(|system| Arc::new(provider::Provider::new(system)) as _)
+}
+
+/// Some columns of a system table, as they are given out.
+pub(crate) fn schema_of(name: &str, columns: &[&str]) -> Result<SchemaRef> {
+    let (system, projection) = projected(name, columns)?;
+    Ok(Arc::new(columns::schema(system.columns()).project(&projection)?))
+}
+
+/// Some columns of all rows of a small system table in this moment, without a plan: of it, anybody may see them.
+pub(crate) fn read(name: &str, columns: &[&str], moment: &Moment) -> Result<Vec<RecordBatch>> {
+    let (system, projection) = projected(name, columns)?;
+    let schema = schema_of(name, columns)?;
+    let mut batches = Vec::new();
+    let mut send = |batch| {
+        batches.push(batch);
+        true
+    };
+    let look = Look::new(moment, Count::new());
+    let mut out = Out::new(system.columns(), &projection, schema, None, &mut send);
+    system.rows(&look, &Wanted::default(), &mut out)?;
+    out.flush()?;
+    Ok(batches)
+}
+
+fn projected(name: &str, columns: &[&str]) -> Result<(&'static dyn System, Vec<usize>)> {
+    let system = system(name).ok_or_else(|| Error::internal(format!("there is no system table {name}")))?;
+    let place = |wanted: &&str| {
+        let found = system.columns().iter().position(|column| column.name == *wanted);
+        found.ok_or_else(|| Error::internal(format!("system.{name} has no column {wanted}")))
+    };
+    Ok((system, columns.iter().map(place).collect::<Result<_>>()?))
 }
 
 /// The columns of a system table, in order: what documents and clients show.

@@ -29,7 +29,7 @@ async fn world() -> World {
 }
 
 /// The plan, and what it read of the engine when it ran.
-async fn plan(world: &mut World, sql: &str) -> (String, u64) {
+pub(super) async fn plan(world: &mut World, sql: &str) -> (String, u64) {
     let plan = world.run("admin", &format!("EXPLAIN {sql}")).await.unwrap().join("\n");
     let ran = world.run("admin", &format!("EXPLAIN ANALYZE {sql}")).await.unwrap().join("\n");
     let name = format!("{}=", crate::system::ENGINE_READS);

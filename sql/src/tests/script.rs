@@ -8,7 +8,8 @@ use ebbtide_runtime::{Status, Trigger};
 use ebbtide_store::UserId;
 use expect_test::Expect;
 use futures::StreamExt;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -46,10 +47,26 @@ impl World {
         })
     }
 
+    /// The folder that all of it is in. Scripts call it `{dir}`.
+    pub(super) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Runs one statement to its end: rows as text, or its error.
     pub(super) async fn run(&mut self, who: &str, sql: &str) -> Result<Vec<String>, Error> {
-        let outcome = self.session(who).run(sql).await?;
+        let sql = sql.replace(DIRECTORY, &self.directory().display().to_string());
+        let outcome = self.session(who).run(&sql).await?;
         rows(outcome).await
+    }
+
+    /// The folders below this one that hold segments, each with how many.
+    pub(super) fn files(&self, below: &str) -> Vec<String> {
+        let root = self.directory().join(below);
+        let mut found = BTreeMap::new();
+        count_files(&root, &mut found);
+        let named =
+            |(folder, count): (PathBuf, usize)| format!("{} {count}", folder.strip_prefix(&root).unwrap().display());
+        found.into_iter().map(named).collect()
     }
 
     /// One value of one row.
@@ -81,7 +98,7 @@ impl World {
         other.close(Duration::ZERO).await;
     }
 
-    /// Runs a script: `who  statement`, `flush ns.t`, `restart`. Rows and errors are kept.
+    /// Runs a script: `who  statement`, `flush ns.t`, `files folder`, `restart`. Rows and errors are kept.
     pub(super) async fn script(&mut self, script: &str) -> &mut Self {
         for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let (who, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -91,6 +108,7 @@ impl World {
                     let (namespace, table) = rest.split_once('.').unwrap();
                     self.flush(namespace, table).await;
                 }
+                "files" => self.files(rest).iter().for_each(|line| self.say(&format!("{rest}: {line}"))),
                 "restart" => self.restart().await,
                 "--" => self.say(rest),
                 who => match self.run(who, rest).await {
@@ -106,7 +124,7 @@ impl World {
     }
 
     fn say(&mut self, line: &str) {
-        self.said.push_str(line);
+        self.said.push_str(&line.replace(&self.directory().display().to_string(), DIRECTORY));
         self.said.push('\n');
     }
 
@@ -121,6 +139,20 @@ impl Drop for World {
     fn drop(&mut self) {
         let database = self.database.clone();
         tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(database.close(Duration::ZERO)));
+    }
+}
+
+/// What a script calls the folder of its database.
+const DIRECTORY: &str = "{dir}";
+
+fn count_files(folder: &Path, found: &mut BTreeMap<PathBuf, usize>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            count_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "parquet") {
+            *found.entry(folder.to_owned()).or_default() += 1;
+        }
     }
 }
 
