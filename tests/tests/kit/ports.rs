@@ -39,6 +39,11 @@ impl Ports {
         assert!((1..PORTS).contains(&n), "a block has no port {n} to give away");
         address(self.first + n)
     }
+
+    /// The port that far above the n-th.
+    pub(crate) fn above(&self, n: u16) -> SocketAddr {
+        address(self.nth(n).port() + DISTANCE)
+    }
 }
 
 fn address(port: u16) -> SocketAddr {

@@ -1,7 +1,8 @@
 //! SeaweedFS: a real server for S3, in a process of its own.
 //!
 //! It checks signatures, holds conditions on writes for all who race, and keeps what it acknowledged over a kill -9. A
-//! start takes two to three seconds, and some 200 MB: each test has its own server, which it may hurt as it likes.
+//! start takes two to three seconds, and 120 MB (twice that once much is written): each test has its own server, which it
+//! may hurt as it likes.
 
 use std::path::Path;
 use std::{fs, io};
@@ -19,6 +20,13 @@ use super::{http, python, ready};
 
 /// The region that it believes to be in.
 pub(crate) const REGION: &str = "us-east-1";
+
+/// Which of its ports is whose.
+const PARTS: [(u16, &str); 4] = [(MASTER, "master"), (VOLUME, "volume"), (FILER, "filer"), (S3, "s3")];
+const MASTER: u16 = 1;
+const VOLUME: u16 = 2;
+const FILER: u16 = 3;
+const S3: u16 = 4;
 
 /// How often other ports are tried when somebody takes one of ours first.
 const STARTS_MAX: usize = 5;
@@ -39,7 +47,7 @@ impl Seaweed {
             let (ports, folder) = (Ports::claim(), tempfile::tempdir().expect("a temporary folder"));
             // Keys of its own: no other server would take them for an answer.
             let [account, key] = [(); 2].map(|()| Uuid::now_v7().simple().to_string());
-            let cloud = Cloud { protocol: Protocol::S3, address: ports.nth(4), account, key };
+            let cloud = Cloud { protocol: Protocol::S3, address: ports.nth(S3), account, key };
             let process = spawn(&ports, &folder, &cloud);
             let mut server = Self { process, cloud, ports, folder };
             if server.is_ready().await {
@@ -122,8 +130,8 @@ impl Drop for Seaweed {
     fn drop(&mut self) {
         self.kill();
         // It leaves sockets behind, in a folder that it does not let one choose.
-        for (n, part) in [(1, "master"), (2, "volume"), (3, "filer"), (4, "s3")] {
-            let port = self.ports.nth(n).port() + 10_000;
+        for (n, part) in PARTS {
+            let port = self.ports.above(n).port();
             let _ = fs::remove_file(Path::new("/tmp").join(format!("seaweedfs-{part}-grpc-{port}.sock")));
         }
     }
@@ -147,7 +155,7 @@ fn spawn(ports: &Ports, folder: &TempDir, cloud: &Cloud) -> Leashed {
         "-ip=127.0.0.1".to_owned(),
         "-ip.bind=127.0.0.1".to_owned(),
         format!("-dir={}", data.display()),
-        format!("-master.port={}", port(1)),
+        format!("-master.port={}", port(MASTER)),
         // One master needs no election, and after a restart no state of the last one: with it, it waits 15 s at times.
         "-master.peers=none".to_owned(),
         "-master.resumeState=false".to_owned(),
@@ -157,11 +165,11 @@ fn spawn(ports: &Ports, folder: &TempDir, cloud: &Cloud) -> Leashed {
         // Each bucket takes several volumes.
         "-master.volumeSizeLimitMB=64".to_owned(),
         "-volume.max=1000".to_owned(),
-        format!("-volume.port={}", port(2)),
-        format!("-filer.port={}", port(3)),
+        format!("-volume.port={}", port(VOLUME)),
+        format!("-filer.port={}", port(FILER)),
         format!("-filer.localSocket={}", folder.join("filer.sock").display()),
         "-s3".to_owned(),
-        format!("-s3.port={}", port(4)),
+        format!("-s3.port={}", port(S3)),
         format!("-s3.localSocket={}", folder.join("s3.sock").display()),
         format!("-s3.config={}", keys.display()),
         "-s3.port.iceberg=0".to_owned(),
