@@ -46,15 +46,21 @@ async fn s3_keeps_what_it_acknowledged_over_a_kill_and_checks_signatures() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s3_stands_still_and_goes_on() {
-    let seaweed = Seaweed::start().await;
-    seaweed.create_bucket("tides").await;
+async fn services_stand_still_and_go_on() {
+    let (seaweed, azurite) = (Seaweed::start().await, Azurite::start().await);
+    // Without a signature it is refused, which is an answer too.
+    let answers = async |cloud: &Cloud| http::ask(cloud.address, "GET", "/tides", &[], b"").await;
     seaweed.stop();
-    let late = seaweed.ask("PUT", "/tides/object", "", BODY).await.expect_err("nobody answers");
-    assert_eq!(late.kind(), std::io::ErrorKind::TimedOut);
+    azurite.stop();
+    for cloud in [seaweed.cloud(), azurite.cloud()] {
+        let late = answers(cloud).await.expect_err("nobody answers");
+        assert_eq!(late.kind(), std::io::ErrorKind::TimedOut, "{cloud:?}");
+    }
     seaweed.resume();
-    let (status, _) = seaweed.ask("PUT", "/tides/object", "", BODY).await.expect("it answers");
-    assert_eq!(status, 200);
+    azurite.resume();
+    for cloud in [seaweed.cloud(), azurite.cloud()] {
+        answers(cloud).await.expect("it answers");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -68,11 +68,6 @@ impl Azurite {
         assert_eq!(status, 201, "container {name}: {}", String::from_utf8_lossy(&answer));
     }
 
-    /// kill -9, and waits until it is gone, with all it had.
-    pub(crate) fn kill(&mut self) {
-        self.process.kill();
-    }
-
     /// It stands still, and its connections with it.
     pub(crate) fn stop(&self) {
         self.process.stop();
