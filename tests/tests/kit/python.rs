@@ -19,19 +19,29 @@ pub(crate) fn read(script: &str, arguments: impl IntoIterator<Item = impl AsRef<
     })
 }
 
-/// The interpreter with the packages of `tests/requirements.txt`. Not being there is a failure, not a reason to skip:
-/// a file that nobody else has read proves little.
+/// The interpreter with the packages of `tests/requirements.txt`.
 fn interpreter() -> PathBuf {
+    program("python")
+}
+
+/// A program of that environment. Not being there is a failure, not a reason to skip: a file that nobody else has read
+/// proves little.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let program = cache().join("venv/bin").join(name);
+    assert!(
+        program.is_file(),
+        "the Python environment with what these tests need is missing ({}): run scripts/setup",
+        program.display()
+    );
+    program
+}
+
+/// Where `scripts/setup` puts what it installs.
+pub(crate) fn cache() -> PathBuf {
     let cache = std::env::var_os("EBBTIDE_CACHE").map(PathBuf::from).or_else(|| {
         let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
         let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
         cache.map(|cache| cache.join("ebbtide"))
     });
-    let python = cache.expect("HOME is set").join("venv/bin/python");
-    assert!(
-        python.is_file(),
-        "the Python environment with DuckDB, pyarrow and psycopg is missing ({}): run scripts/setup",
-        python.display()
-    );
-    python
+    cache.expect("HOME is set")
 }
