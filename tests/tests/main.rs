@@ -4,6 +4,7 @@ mod kit; // a server as a child process, and what tests do to it
 
 mod architecture; // who may depend on whom
 mod clients; // sqlx and psycopg
+mod cloud; // storages in real services for S3 and Azure
 mod demo; // the demo where there is no network
 mod engine_powercut; // the engine alone: synced is there, and no hole
 mod fulldisk; // no room, for the hot tier and for a storage

@@ -97,13 +97,13 @@ async fn die_at(kind: &str, case: &Case, then: Option<&Case>, death: Death) -> b
             // It may die before it answers.
             let _ = admin.batch_execute("FLUSH TABLE chat.notes").await;
         }
-        died = server.dies_before("job.done").await;
+        died = server.dies_before(end_of(point)).await;
         writers.stop().await;
     }
     let mut lost = die(&place, server, death).await;
     if let Some((point, nth)) = then {
         let mut server = place.spawn(&Plan::default().crash_at(point, *nth).trace());
-        died = !server.wait_until_it_listens().await || server.dies_before("job.done").await;
+        died = !server.wait_until_it_listens().await || server.dies_before(end_of(point)).await;
         lost += &die(&place, server, death).await;
     }
 
@@ -121,6 +121,11 @@ async fn die_at(kind: &str, case: &Case, then: Option<&Case>, death: Death) -> b
     assert_eq!(notes::flush(&mut server, &admin).await, "completed", "{what}: the flush after it");
     notes::check(&place, &server, &ledger, &format!("after the flush that follows {what}")).await;
     died
+}
+
+/// What is reached when nothing is left to reach the point. Manifests are published when a flush is over.
+fn end_of(point: &str) -> &'static str {
+    if point.starts_with("published.") { "published.round" } else { "job.done" }
 }
 
 async fn die(place: &Place, mut server: Server, death: Death) -> String {

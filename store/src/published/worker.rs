@@ -70,7 +70,10 @@ async fn run(store: &Arc<Store>) {
 async fn round(store: &Arc<Store>) -> Result<(), Error> {
     let mut after: Option<Vec<u8>> = None;
     loop {
-        let (_, last) = publish_due(store, after.as_deref(), USERS_PER_ROUND).await?;
+        let (outcome, last) = publish_due(store, after.as_deref(), USERS_PER_ROUND).await?;
+        if outcome.users > 0 {
+            store.env().reached("published.round");
+        }
         match last {
             Some(last) => after = Some(last),
             None => return Ok(()),

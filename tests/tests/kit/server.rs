@@ -123,6 +123,7 @@ pub(crate) struct Plan {
     crash: Option<(String, u32)>,
     held: Option<&'static str>,
     trace: bool,
+    log: Option<&'static str>,
     planted: Option<&'static str>,
     disk: Vec<(&'static str, String)>,
 }
@@ -143,6 +144,12 @@ impl Plan {
     /// The process prints each point it reaches; see [`Server::points`].
     pub(crate) fn trace(mut self) -> Self {
         self.trace = true;
+        self
+    }
+
+    /// The log says this and what is worse.
+    pub(crate) fn log(mut self, level: &'static str) -> Self {
+        self.log = Some(level);
         self
     }
 
@@ -168,6 +175,9 @@ impl Plan {
         }
         if self.trace {
             environment.push(("VICTIM_TRACE", "1".to_owned()));
+        }
+        if let Some(level) = self.log {
+            environment.push(("RUST_LOG", level.to_owned()));
         }
         if let Some(defect) = self.planted {
             environment.push(("VICTIM_PLANT", defect.to_owned()));

@@ -23,7 +23,7 @@ pub(super) enum Client {
 pub(super) async fn connect(location: &Location, name: &str, env: &SharedEnv) -> Result<Client, Error> {
     let Location { address, settings, credentials } = location;
     let pace = Pace::new(settings.requests_in_flight_max, settings.requests_per_second_max);
-    let gate = Gate::new(name, pace, credentials.secrets());
+    let gate = Gate::new(name, pace, credentials.secrets(), env.clone());
     let options = ClientOptions::new()
         .with_allow_http(settings.allows_http())
         .with_timeout(settings.request_timeout)

@@ -4,6 +4,7 @@
 use super::pace::{Answer, Pace};
 use crate::secrets::Secret;
 use async_trait::async_trait;
+use ebbtide_engine::SharedEnv;
 use metrics::{Label, counter, gauge, histogram};
 use object_store::ClientOptions;
 use object_store::client::{
@@ -44,11 +45,12 @@ struct Shared {
     storage: String,
     pace: Pace,
     secrets: Vec<Secret>,
+    env: SharedEnv,
 }
 
 impl Gate {
-    pub(super) fn new(storage: &str, pace: Pace, secrets: Vec<Secret>) -> Self {
-        Self(Arc::new(Shared { storage: storage.to_owned(), pace, secrets }))
+    pub(super) fn new(storage: &str, pace: Pace, secrets: Vec<Secret>, env: SharedEnv) -> Self {
+        Self(Arc::new(Shared { storage: storage.to_owned(), pace, secrets, env }))
     }
 }
 
@@ -68,7 +70,7 @@ struct Gated {
 #[async_trait]
 impl HttpService for Gated {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let Shared { storage, pace, secrets } = &*self.gate.0;
+        let Shared { storage, pace, secrets, env } = &*self.gate.0;
         let labels = |outcome: &'static str| {
             [
                 Label::new("storage", storage.clone()),
@@ -80,7 +82,14 @@ impl HttpService for Gated {
         let (fine, refused, busy, failed) = (labels("ok"), labels("refused"), labels("busy"), labels("failed"));
         let turn = pace.turn().await;
         let begun = tokio::time::Instant::now();
+        let writes = !matches!(request.method().as_str(), "GET" | "HEAD");
+        if writes {
+            env.reached("cloud.write.begun");
+        }
         let answered = self.client.execute(request).await;
+        if writes {
+            env.reached("cloud.write.answered");
+        }
         let (answer, labels) = match &answered {
             Ok(response) => match response.status().as_u16() {
                 // 408 is how some stores say that a body came too slowly; 429 and 503 that there are too many requests.
