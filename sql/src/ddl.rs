@@ -95,7 +95,7 @@ async fn alter_table(session: &Session, alter: &AlterTable) -> Result<()> {
         sharding: policy.sharding.clone(),
         flush: policy.triggers().then(|| triggers(policy)),
     };
-    match database.store.alter_table(&table.namespace, &table.name, change).await {
+    match database.store.catalog().alter_table(&table.namespace, &table.name, change).await {
         Ok(table) => {
             // It may be due now, or later than was thought.
             database.flusher.note_table(table.id);

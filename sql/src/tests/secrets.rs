@@ -46,7 +46,12 @@ async fn no_row_error_or_print_shows_credentials() {
         (format!("CREATE STORAGE x TYPE s3 BUCKET 'Not A Bucket' CREDENTIALS '{json}'"), false),
         (format!("CREATE STORAGE x TYPE s3 PATH '/nowhere' CREDENTIALS '{json}'"), false),
         (format!(r#"CREATE STORAGE x TYPE s3 BUCKET 'b' CONFIG '{{"endpiont": "x"}}' CREDENTIALS '{json}'"#), false),
-        (format!(r#"CREATE STORAGE x TYPE s3 BUCKET 'bucket' CONFIG '{{"endpoint": "http://127.0.0.1:{closed}", "retries_max": 0}}' CREDENTIALS '{{"access_key_id": "{SECRET}", "secret_access_key": "{SECRET}"}}'"#), false),
+        (
+            format!(
+                r#"CREATE STORAGE x TYPE s3 BUCKET 'bucket' CONFIG '{{"endpoint": "http://127.0.0.1:{closed}", "retries_max": 0}}' CREDENTIALS '{{"access_key_id": "{SECRET}", "secret_access_key": "{SECRET}"}}'"#
+            ),
+            false,
+        ),
         (format!("CREATE STORAGE x TYPE s3 BUCKET 'b' CREDENTIALS '{{\"access_key_id\": [\"{SECRET}\"]}}'"), false),
         (format!("CREATE STORAGE x TYPE gcs BUCKET 'b' CREDENTIALS '{json}'"), false),
         (format!("CREATE STORAGE x TYPE azure BUCKET 'b' CREDENTIALS '{json}'"), false),
