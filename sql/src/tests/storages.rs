@@ -1,6 +1,6 @@
 //! Storages in folders: made, altered, dropped, and where the files of their tables really are.
 
-use super::script::{World, check};
+use super::script::{World, check, rows};
 use crate::error::code;
 use expect_test::expect;
 
@@ -13,7 +13,12 @@ async fn a_fresh_database_has_storage_local_and_no_other() {
         admin SELECT created_at = updated_at FROM system.storages
         admin SELECT * FROM system.storage_locations
         ",
-        expect![[""]],
+        expect![[r#"
+            admin| local | Local Filesystem | Default local filesystem storage | filesystem |  | {dir}/storage | NULL | NULL
+            admin| {namespace}/shared/{tableName} | {namespace}/users/{tableName}/{shard}/{userId}
+            admin| true
+            admin! 42P01 relation "system.storage_locations" does not exist (system tables are job_transitions, jobs, namespaces, nodes, quarantine, schedule_slots, segments, settings, storages, tables, users, verify_findings, workflows)
+        "#]],
     )
     .await;
 }
@@ -28,17 +33,40 @@ async fn storages_are_made_and_listed_local_first_then_by_name() {
         admin CREATE STORAGE my-4 TYPE filesystem PATH '{dir}/m'
         -- by name: Alpha, Omega, my-4, zeta
         admin SELECT storage_id, storage_name, description, base_directory, config_json FROM system.storages
-        ana SHOW STORAGES
         admin CREATE STORAGE zeta TYPE filesystem PATH '{dir}/z2'
         admin CREATE STORAGE IF NOT EXISTS zeta TYPE filesystem PATH '{dir}/z2'
         admin CREATE STORAGE local TYPE filesystem PATH '{dir}/z2'
-        admin CREATE STORAGE inside TYPE filesystem PATH '{dir}/z/in'
         restart
         admin SELECT storage_id, uri FROM system.storages WHERE storage_id IN ('zeta', 'my-4')
         ",
-        expect![[""]],
+        expect![[r#"
+            by name: Alpha, Omega, my-4, zeta
+            admin| local | Local Filesystem | Default local filesystem storage |  | NULL
+            admin| omega | Alpha | the first | {dir}/o | {}
+            admin| beta | Omega | NULL | {dir}/b | NULL
+            admin| my-4 | my-4 | NULL | {dir}/m | NULL
+            admin| zeta | zeta | NULL | {dir}/z | NULL
+            admin! 42710 Storage 'zeta' already exists
+            admin! 42710 Storage 'local' already exists
+            admin| my-4 | {dir}/m
+            admin| zeta | {dir}/z
+        "#]],
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn anybody_may_see_which_storages_there_are_but_not_how_they_are_set() {
+    let mut world = World::new().await;
+    world.run("admin", "CREATE STORAGE eu TYPE filesystem PATH '{dir}/eu' CONFIG '{}'").await.unwrap();
+    let outcome = world.session("ana").run("SHOW STORAGES").await.unwrap();
+    let crate::Outcome::Rows { schema, .. } = &outcome else { panic!("{outcome:?}") };
+    let shown: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let all = crate::system::columns("storages").unwrap().iter().map(|column| column.name);
+    assert_eq!(shown, all.filter(|name| *name != "config_json").collect::<Vec<_>>());
+    let rows = rows(outcome).await.unwrap();
+    assert_eq!(rows.len(), 2);
+    assert!(rows[0].starts_with("local | ") && rows[1].starts_with("eu | eu | NULL | filesystem | "), "{rows:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +99,24 @@ async fn each_table_goes_to_its_storage() {
         admin SELECT table_name, storage_id, count(*) FROM system.segments GROUP BY 1, 2 ORDER BY 1
         ana SELECT (SELECT sum(id) FROM chat.here), (SELECT sum(id) FROM chat.over), (SELECT sum(id) FROM chat.far), (SELECT sum(id) FROM chat.rooms)
         ",
-        expect![[""]],
+        expect![[r#"
+            admin! 42704 Storage 'uz' does not exist (did you mean us?)
+            admin! 42602 the storage id "a b" holds ' '; it may hold letters, digits, '_' and '-'
+            admin| far | us | false
+            admin| here | local | false
+            admin| over | eu | false
+            admin| rooms | us | false
+            storage: chat/users/here/a/ana 1
+            eu: chat/users/over/a/ana 1
+            us: all/chat/rooms 1
+            us: each/chat/far/a/ana/data 1
+            us: each/chat/far/b/ben/data 1
+            admin| far | us | 2
+            admin| here | local | 1
+            admin| over | eu | 1
+            admin| rooms | us | 1
+            ana| 1 | 2 | 3 | 5
+        "#]],
     )
     .await;
 }
@@ -88,7 +133,7 @@ async fn templates_that_cannot_be_are_refused_before_anything_is_made() {
         ("USER_TABLES_TEMPLATE '{namespace}/{tableName}/{user}'", "user"),
         ("USER_TABLES_TEMPLATE '../{namespace}/{tableName}/{userId}'", ".."),
         (
-            "SHARED_TABLES_TEMPLATE '{namespace}/{tableName}' USER_TABLES_TEMPLATE '{namespace}/{tableName}/{userId}'",
+            "SHARED_TABLES_TEMPLATE '{namespace}/shared/{tableName}' USER_TABLES_TEMPLATE '{namespace}/{tableName}/{userId}'",
             "in one folder",
         ),
     ] {
@@ -149,7 +194,27 @@ async fn a_storage_goes_when_nothing_refers_to_it_and_local_never() {
         restart
         admin SELECT storage_id FROM system.storages
         ",
-        expect![[""]],
+        expect![[r#"
+            admin! 22023 a storage of type filesystem takes no CREDENTIALS
+            tables
+            admin! 2BP01 Cannot delete storage 'eu': 2 table(s) still reference it: a.s, a.t
+            admin! 2BP01 Cannot delete storage 'eu': 2 table(s) still reference it: a.s, a.t
+            users
+            admin! 2BP01 Cannot delete storage 'us': 1 user(s) still reference it: ana
+            segments, when no table refers to it any more
+            admin! 2BP01 Cannot delete storage 'eu': segments still lie in it; MOVE them to another storage, or drop their tables
+            ana| 1
+            local, and those that are not there
+            admin! 2BP01 Cannot delete 'local' storage (protected)
+            admin! 2BP01 Cannot delete 'local' storage (protected)
+            admin! 42704 Storage 'sparre' does not exist (did you mean spare?)
+            admin| local
+            admin| eu
+            its place is free again
+            admin| local
+            admin| again
+            admin| eu
+        "#]],
     )
     .await;
 }
@@ -194,7 +259,9 @@ async fn altered_templates_are_for_new_files_and_old_rows_stay() {
         ana INSERT INTO chat.rooms VALUES (1)
         flush chat.notes
         flush chat.rooms
-        admin ALTER STORAGE eu SET NAME = 'Europe', SET DESCRIPTION 'near', USER_TABLES_TEMPLATE 'people/{namespace}/{tableName}/{userId}' SHARED_TABLES_TEMPLATE 'all/{namespace}/{tableName}'
+        -- under the old template all/shared/x was the table all.x, under this one it would be shared.x
+        admin ALTER STORAGE eu SET SHARED_TABLES_TEMPLATE 'all/{namespace}/{tableName}', SET USER_TABLES_TEMPLATE 'by-user/{namespace}/{tableName}/{userId}'
+        admin ALTER STORAGE eu SET NAME = 'Europe', SET DESCRIPTION 'near', USER_TABLES_TEMPLATE 'by-user/{namespace}/{tableName}/{userId}' SHARED_TABLES_TEMPLATE 'for-all/{namespace}/{tableName}'
         ana INSERT INTO chat.notes VALUES (2)
         ana INSERT INTO chat.rooms VALUES (2)
         flush chat.notes
@@ -212,7 +279,25 @@ async fn altered_templates_are_for_new_files_and_old_rows_stay() {
         admin ALTER STORAGE local SET NAME 'Here'
         admin SELECT storage_name FROM system.storages
         ",
-        expect![[""]],
+        expect![[r#"
+            under the old template all/shared/x was the table all.x, under this one it would be shared.x
+            admin! 22023 under the template all/{namespace}/{tableName} a table of storage 'eu' could come to lie in a folder where another one's files may be since the template was {namespace}/shared/{tableName} (let them differ in a folder that no name can be, as in the defaults {namespace}/shared/{tableName} and {namespace}/users/{tableName}/{shard}/{userId})
+            eu: by-user/chat/notes/ana 1
+            eu: chat/shared/rooms 1
+            eu: chat/users/notes/a/ana 1
+            eu: for-all/chat/rooms 1
+            ana| 1
+            ana| 2
+            ana| 1
+            ana| 2
+            admin| Europe | near | by-user/{namespace}/{tableName}/{userId} | true
+            ana| 2
+            admin| NULL | for-all/{namespace}/{tableName}
+            admin! 42704 Storage 'ue' does not exist (did you mean eu?)
+            admin! 0A000 the place of a storage does not change, since its segments stay where they were written (make another storage there, then ALTER TABLE … SET STORAGE: what is written from then on goes to it)
+            admin| Here
+            admin| Europe
+        "#]],
     )
     .await;
 }
@@ -248,7 +333,24 @@ async fn an_altered_table_goes_elsewhere_from_its_next_flush_on() {
         admin ALTER TABLE chat.notes ADD COLUMN body TEXT
         admin SELECT table_name, storage_id, sharding, use_user_storage FROM system.tables ORDER BY 1
         ",
-        expect![[""]],
+        expect![[r#"
+            storage: chat/users/notes/a/ana 1
+            eu: chat/users/notes/shard-0000/ana 1
+            ana| 1
+            ana| 2
+            admin| eu | consistent_hash(4) | false | {"rows":900000}
+            admin| eu | true | {"bytes":67108864,"interval_seconds":60}
+            admin| eu | true | {"bytes":67108864,"interval_seconds":60}
+            and what cannot be changes nothing
+            admin! 42704 Storage 'ue' does not exist (did you mean eu?)
+            admin! 22023 unknown sharding "alphabetik", did you mean alphabetic?; known are alphabetic, consistent_hash(n), none, numeric
+            admin! 42P16 USE_USER_STORAGE is only supported for USER tables
+            admin! 42P01 relation "chat.notse" does not exist (did you mean chat.notes?)
+            admin! 42501 system.jobs cannot be written to
+            admin! 0A000 ALTER TABLE … ADD is not supported (STORAGE, USE_USER_STORAGE, SHARDING and FLUSH can be SET)
+            admin| notes | eu | consistent_hash(4) | true
+            admin| rooms | local | none | false
+        "#]],
     )
     .await;
 }

@@ -28,7 +28,22 @@ async fn users_are_made_altered_listed_and_dropped() {
         admin DROP USER IF EXISTS 'Ben'
         admin SELECT user_id FROM system.users
         "#,
-        expect![[""]],
+        expect![[r#"
+            admin! 42710 User 'ana' already exists
+            admin! 42704 Storage 'uu' does not exist (did you mean eu?)
+            admin| Ben | region | eu | true
+            admin| ana | table | NULL | true
+            admin| é😀 /.. | table | NULL | true
+            admin! 42704 User 'ben' does not exist
+            admin! 42704 Storage 'ue' does not exist (did you mean eu?)
+            admin| ana | region | eu | true
+            admin| Ben
+            admin| ana
+            admin| 2
+            admin! 42704 User 'Ben' does not exist
+            admin| ana
+            admin| é😀 /..
+        "#]],
     )
     .await;
 }
@@ -68,7 +83,38 @@ async fn each_users_files_go_where_he_belongs() {
         admin SELECT _user_id FROM a.own ORDER BY 1
         europa SELECT id FROM a.own
         ",
-        expect![[""]],
+        expect![[r#"
+            admin! 42P16 USE_USER_STORAGE is only supported for USER tables
+            on: region goes to the user's, if he has one; table and strangers to the table's
+            home: a/users/off/europa 1
+            home: a/users/off/tabea 1
+            home: a/users/own/lou 1
+            home: a/users/own/nora 1
+            home: a/users/own/stranger 1
+            home: a/users/own/tabea 1
+            eu: a/users/bare/europa 1
+            eu: a/users/own/europa 1
+            us: a/users/own/usain 1
+            none: local
+            storage: a/users/bare/tabea 1
+            admin| bare | europa | eu
+            admin| bare | tabea | local
+            admin| off | europa | home
+            admin| off | tabea | home
+            admin| own | europa | eu
+            admin| own | lou | home
+            admin| own | nora | home
+            admin| own | stranger | home
+            admin| own | tabea | home
+            admin| own | usain | us
+            admin| europa
+            admin| lou
+            admin| nora
+            admin| stranger
+            admin| tabea
+            admin| usain
+            europa| 1
+        "#]],
     )
     .await;
 }
@@ -100,7 +146,20 @@ async fn a_user_who_moves_takes_new_files_along_and_keeps_the_old_ones() {
         restart
         ana SELECT sum(id) FROM a.t
         ",
-        expect![[""]],
+        expect![[r#"
+            storage: a/users/t/a/ana 2
+            eu: a/users/t/a/ana 1
+            us: a/users/t/a/ana 1
+            ana| 1
+            ana| 2
+            ana| 3
+            ana| 4
+            admin| local | 1
+            admin| eu | 2
+            admin| us | 3
+            admin| local | 4
+            ana| 10
+        "#]],
     )
     .await;
 }
@@ -125,7 +184,14 @@ async fn a_user_exists_from_his_first_row_on_and_goes_after_his_last() {
         admin DROP USER ana
         admin SELECT count(*) FROM system.users
         ",
-        expect![[""]],
+        expect![[r#"
+            admin| ana | table | NULL
+            admin! 42710 User 'ana' already exists
+            admin! 2BP01 Cannot drop user 'ana': he still has rows in 2 table(s): a.t, a.u (ERASE USER removes them, and what holds them)
+            admin! 2BP01 Cannot drop user 'ana': he still has rows in 1 table(s): a.t (ERASE USER removes them, and what holds them)
+            ana| 1
+            admin| 0
+        "#]],
     )
     .await;
 }
