@@ -49,7 +49,12 @@ pub(crate) fn schema_of(kind: &Kind) -> Option<SchemaRef> {
         Kind::Show(Show::Setting(name)) => return Some(texts(&[name])),
         Kind::Show(Show::Settings) => &["name", "setting"],
         Kind::Show(Show::Storages) => return system::schema_of("storages", &STORAGES).ok(),
-        Kind::Storage(command) if matches!(command.verb, StorageVerb::Check { .. }) => return Some(storages::columns()),
+        Kind::Storage(command) => match command.verb {
+            StorageVerb::Check { .. } => return Some(storages::columns()),
+            StorageVerb::Attach { .. } => &storages::ATTACHED,
+            StorageVerb::Rotate => &storages::ROTATED,
+            _ => return None,
+        },
         Kind::Describe(_) => return Some(described()),
         _ => jobs::columns(kind)?,
     };

@@ -4,11 +4,12 @@ use crate::error::{Error, Result, nearest};
 use crate::parse::{StorageCommand, StorageVerb};
 use crate::scan::Moment;
 use crate::session::{Outcome, Session};
-use crate::show;
+use crate::{jobs, show};
 use datafusion::arrow::array::{ArrayRef, Float64Array, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use ebbtide_store::{Error as StoreError, Probe, StorageId};
+use ebbtide_workflows::attach;
 use std::sync::Arc;
 
 /// Runs a statement about a storage. The store tries a storage out before it registers or changes it.
@@ -29,6 +30,14 @@ pub(crate) async fn run(session: &Session, command: &StorageCommand) -> Result<O
         StorageVerb::Delete { id: Some(id) } => match store.drop_storage(id).await {
             Err(StoreError::StorageNotFound { .. }) => Ok(Some(0)),
             done => done.map(|()| Some(1)),
+        },
+        StorageVerb::Attach { new, claim } => match store.attach_storage(new.clone(), *claim).await {
+            Ok(storage) => return take_in(session, &storage.id).await,
+            Err(error) => Err(error),
+        },
+        StorageVerb::Rotate => match store.rotate_secrets().await {
+            Ok(sealed_anew) => return show::rows(&ROTATED, &[vec![sealed_anew.to_string()]]),
+            Err(error) => Err(error),
         },
         StorageVerb::Check { id } => match store.check_storage(id).await {
             Ok(probe) => return checked(id, &probe),
@@ -59,6 +68,18 @@ fn nearest_storage(session: &Session, id: &str) -> Option<String> {
     let moment = Moment::take(&session.database).ok()?;
     let storages = moment.catalog.storages();
     nearest(id, storages.iter().map(|storage| storage.id.as_str())).map(str::to_owned)
+}
+
+/// The columns of ATTACH STORAGE.
+pub(crate) const ATTACHED: [&str; 3] = ["job_id", "storage_id", "status"];
+/// The column of ROTATE SECRETS.
+pub(crate) const ROTATED: [&str; 1] = ["sealed_anew"];
+
+/// Starts the job that takes in what lies in a storage.
+async fn take_in(session: &Session, id: &StorageId) -> Result<Outcome> {
+    let submitted = session.database.runtime.submit(attach::job(id)).await.map_err(jobs::runtime_error)?;
+    let row = vec![submitted.id().to_string(), id.to_string(), jobs::submitted(&submitted).to_owned()];
+    show::rows(&ATTACHED, &[row])
 }
 
 /// The columns of CHECK STORAGE.

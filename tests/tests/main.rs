@@ -3,6 +3,7 @@
 mod kit; // a server as a child process, and what tests do to it
 
 mod architecture; // who may depend on whom
+mod attach; // the data directory is lost, and the bucket is not
 mod clients; // sqlx and psycopg
 mod cloud; // storages in real services for S3 and Azure
 mod demo; // the demo where there is no network

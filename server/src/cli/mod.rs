@@ -1,6 +1,7 @@
 //! The `ebbtide` command and its subcommands.
 #![allow(clippy::print_stdout, reason = "a command line tool answers on standard output")]
 
+mod attach; // ebbtide attach
 mod client; // a connection to a server, and its errors for people
 mod config; // ebbtide config
 mod demo; // ebbtide demo
@@ -48,6 +49,8 @@ enum Command {
     /// Look at what runs by itself: check it, foresee it, start it
     #[command(subcommand)]
     Workflows(workflows::Command),
+    /// Take in the files of a database that is lost, from one of its storages
+    Attach(attach::Args),
     /// Make keys for credentials of storages, and change from one to another
     #[command(subcommand)]
     Secrets(secrets::Command),
@@ -81,6 +84,7 @@ pub fn main_in(env: SharedEnv) -> ExitCode {
         Command::Flush(args) => block_on(flush::run(args)),
         Command::Jobs(command) => block_on(jobs::run(command)),
         Command::Workflows(command) => block_on(workflows::run(command)),
+        Command::Attach(args) => block_on(attach::run(args)),
         Command::Secrets(command) => block_on(secrets::run(command)),
         Command::Demo(args) => block_on(demo::run(args, env)),
         Command::Config(command) => config::run(&command),

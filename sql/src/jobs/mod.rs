@@ -37,7 +37,7 @@ pub(crate) async fn run(session: &Session, kind: &Kind) -> Result<Outcome> {
 }
 
 /// What `status` says of a job that was asked for.
-fn submitted(job: &Submitted) -> &'static str {
+pub(crate) fn submitted(job: &Submitted) -> &'static str {
     match job {
         Submitted::New(_) => "started",
         Submitted::Existing(_) => "already running",

@@ -187,6 +187,8 @@ fn statement(text: &Text, tokens: &[TokenWithSpan]) -> Result<Kind> {
         "ALTER" => alter::alter(&mut cursor),
         "DELETE" => storage::delete(&mut cursor),
         "CHECK" => storage::check(&mut cursor),
+        "ATTACH" => storage::attach(&mut cursor),
+        "ROTATE" => storage::rotate(&mut cursor),
         "FLUSH" | "STORAGE" => command::flush(&mut cursor),
         "KILL" => job::job(JobVerb::Kill, &mut cursor),
         "RETRY" => job::job(JobVerb::Retry, &mut cursor),

@@ -7,7 +7,7 @@ use super::{Kind, json, refuse};
 use crate::error::{Error, Result, code, nearest};
 use datafusion::sql::sqlparser::tokenizer::Token;
 use ebbtide_store::secrets::Secret;
-use ebbtide_store::{NewStorage, StorageChange, StorageId, StorageType};
+use ebbtide_store::{Claim, NewStorage, StorageChange, StorageId, StorageType};
 
 /// A statement about one storage.
 #[derive(Debug, Clone)]
@@ -39,6 +39,13 @@ pub(crate) enum StorageVerb {
     Check {
         id: StorageId,
     },
+    /// `ATTACH STORAGE`: what lies in it is taken in.
+    Attach {
+        new: NewStorage,
+        claim: Claim,
+    },
+    /// `ROTATE SECRETS`: the credentials of every storage are sealed anew.
+    Rotate,
 }
 
 impl StorageVerb {
@@ -50,6 +57,8 @@ impl StorageVerb {
             Self::Drop { .. } => "DROP STORAGE",
             Self::Delete { .. } => "DELETE",
             Self::Check { .. } => "CHECK STORAGE",
+            Self::Attach { .. } => "ATTACH STORAGE",
+            Self::Rotate => "ROTATE SECRETS",
         }
     }
 }
@@ -64,6 +73,33 @@ pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<Kind> {
     }
     let new = clauses.new_storage(id, cursor)?;
     Ok(command(StorageVerb::Create { new, if_not_exists }, position))
+}
+
+/// `ATTACH STORAGE id clause … [TAKE OVER]`: the clauses of CREATE STORAGE, and whether another database's claim ends.
+pub(super) fn attach(cursor: &mut Cursor<'_>) -> Result<Kind> {
+    cursor.expect(&["ATTACH"])?;
+    cursor.expect(&["STORAGE"])?;
+    let (id, position) = id(cursor)?;
+    let (mut clauses, mut claim) = (Clauses::default(), None);
+    while !cursor.is_end() {
+        let here = cursor.here();
+        if cursor.eat(&["TAKE"]) {
+            cursor.expect(&["OVER"])?;
+            put(&mut claim, Claim::TakeOver, "TAKE OVER").map_err(|error| error.at(here))?;
+        } else {
+            clauses.read(cursor)?;
+        }
+    }
+    let new = clauses.new_storage(id, cursor)?;
+    Ok(command(StorageVerb::Attach { new, claim: claim.unwrap_or(Claim::Respect) }, position))
+}
+
+/// `ROTATE SECRETS`
+pub(super) fn rotate(cursor: &mut Cursor<'_>) -> Result<Kind> {
+    cursor.expect(&["ROTATE"])?;
+    cursor.expect(&["SECRETS"])?;
+    cursor.end()?;
+    Ok(command(StorageVerb::Rotate, None))
 }
 
 /// `ALTER STORAGE id [SET] clause [, [SET] clause …]`, from the id on.

@@ -4,6 +4,7 @@
 //! ```text
 //! victim serve …        as `ebbtide serve …`
 //! victim demo …         as `ebbtide demo …`
+//! victim attach …       as `ebbtide attach …`, and `secrets` alike: they end by themselves
 //! victim engine FOLDER  commits one row after another into an engine, and prints each that was acknowledged
 //! ```
 
@@ -21,12 +22,20 @@ fn main() -> ExitCode {
         Ok(env) => Arc::new(env),
         Err(refused) => return refuse(&refused),
     };
-    end_with_parent();
     let mut arguments = std::env::args().skip(1);
     match (arguments.next().as_deref(), arguments.next()) {
-        (Some("engine"), Some(folder)) => engine::write_until_killed(folder.as_ref(), env),
-        (Some("serve" | "demo"), _) => ebbtide_server::cli::main_in(env),
-        _ => refuse("usage: victim serve … | victim demo … | victim engine FOLDER"),
+        (Some("engine"), Some(folder)) => {
+            end_with_parent();
+            engine::write_until_killed(folder.as_ref(), env)
+        }
+        (Some("serve" | "demo"), _) => {
+            end_with_parent();
+            ebbtide_server::cli::main_in(env)
+        }
+        (Some("attach" | "secrets"), _) => ebbtide_server::cli::main_in(env),
+        _ => {
+            refuse("usage: victim serve … | victim demo … | victim attach … | victim secrets … | victim engine FOLDER")
+        }
     }
 }
 
