@@ -116,6 +116,9 @@ settings! {
         /// The folder of the storage `local`, where segments go unless a table says otherwise.
         /// Unset: `storage` inside `data_dir`.
         default_storage_path: Option<PathBuf> = unset(folder("")).example("\"./data/storage\""),
+        /// Bytes of rows that wait in the hot tier for their storages, of all tables. From four fifths of it on every table is
+        /// flushed whatever its triggers say; at the bound writers wait for room and are refused with SQLSTATE 53400.
+        hot_bytes_max: u64 = bytes(32 * GIB).within(MIB, 1024 * TIB),
     }
 
     /// Credentials of storages, at rest.

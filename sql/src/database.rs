@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result, code};
 use crate::options::Options;
+use crate::pressure::Pressure;
 use crate::reload::{self, Reading};
 use crate::scan::CATALOG;
 use crate::session::{Identity, Session};
@@ -104,6 +105,7 @@ impl From<&Settings> for DatabaseOptions {
         options.sql.insert_bytes_max = transaction.bytes_max;
         options.sql.copy_chunk_rows_max = copy.chunk_rows_max;
         options.sql.copy_chunk_bytes_max = copy.chunk_bytes_max;
+        options.sql.hot_bytes_max = storage.hot_bytes_max;
         options.sql.flush.interval = flush.default_interval;
         options.sql.flush.rows = flush.default_row_threshold;
         options.final_flush = shutdown.final_flush;
@@ -138,6 +140,8 @@ pub(crate) struct Inner {
     /// Functions, rules and settings that every statement starts from.
     pub(crate) planning: SessionState,
     pub(crate) memory: Arc<dyn MemoryPool>,
+    /// How full the hot tier is.
+    pub(crate) pressure: Arc<Pressure>,
     final_flush: bool,
     drain: Drain,
     /// Removes objects when they are due.
@@ -191,6 +195,8 @@ impl Database {
         let scheduler = Scheduler::start(&runtime, declared);
         let deleting = deletions::Worker::start(store.clone());
         let publisher = Publisher::start(store.clone());
+        let (pressure, stop) = (Pressure::new(sql.hot_bytes_max), CancellationToken::new());
+        tokio::spawn(pressure.clone().watch(store.clone(), flusher.clone(), stop.clone()));
         let inner = Arc::new(Inner {
             env,
             engine,
@@ -204,12 +210,13 @@ impl Database {
             reloading: tokio::sync::Mutex::new(()),
             planning,
             memory,
+            pressure: pressure.clone(),
             final_flush,
             drain,
             deleting,
             publisher,
             reclaiming: TaskTracker::new(),
-            stop: CancellationToken::new(),
+            stop,
         });
         reclaim::leftovers(&inner)?;
         Ok(Self(inner))

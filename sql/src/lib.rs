@@ -32,6 +32,7 @@ mod jobs; // FLUSH, KILL JOB and the like, RUN WORKFLOW
 mod memory; // memory of one statement
 mod options; // bounds and defaults of statements
 mod parse; // text into statements
+pub mod pressure; // how full the hot tier is
 mod reclaim; // what a dropped table left behind
 mod reload; // workflows declared in the settings
 mod scan; // one table out of two tiers

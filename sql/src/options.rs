@@ -29,6 +29,8 @@ pub struct Options {
     pub copy_chunk_rows_max: usize,
     /// Bytes in one chunk of a COPY; a longer line is refused.
     pub copy_chunk_bytes_max: usize,
+    /// Bytes of rows that may wait in the hot tier, of all tables.
+    pub hot_bytes_max: u64,
     /// A statement without a time limit of its own gets this one.
     pub statement_timeout: Option<Duration>,
     /// When a table is flushed that says nothing about it. All empty: CREATE TABLE must say.
@@ -51,6 +53,7 @@ impl Default for Options {
             transaction_bytes_max: 64 << 20,
             copy_chunk_rows_max: 8192,
             copy_chunk_bytes_max: 1 << 20,
+            hot_bytes_max: 32 << 30,
             statement_timeout: None,
             flush: FlushPolicy::default(),
             sharding: "alphabetic".to_owned(),

@@ -28,6 +28,9 @@ pub const HOT_OLDEST_AGE_SECONDS: &str = "ebbtide_hot_oldest_age_seconds";
 /// Tables there are, also those beyond `[metrics] tables_max`.
 pub const TABLES: &str = "ebbtide_tables";
 
+/// Whether a storage can be used, 1 or 0, by `storage`.
+pub const STORAGE_UP: &str = "ebbtide_storage_up";
+
 /// Where it is served.
 const PATH: &str = "/metrics";
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -133,6 +136,8 @@ fn describe() {
     ebbtide_engine::metrics::describe();
     ebbtide_runtime::metrics::describe();
     flush::metrics::describe();
+    ebbtide_store::cold::cloud::describe();
+    ebbtide_sql::pressure::describe();
     describe_gauge!(HOT_ROWS, Unit::Count, "Rows that no segment holds yet, by table.");
     describe_gauge!(HOT_BYTES, Unit::Bytes, "Their bytes in the hot tier, by table.");
     describe_gauge!(
@@ -140,6 +145,7 @@ fn describe() {
         Unit::Seconds,
         "Since the oldest of them came in, by table, to within ten seconds; after a start at most the time since the last flush."
     );
+    describe_gauge!(STORAGE_UP, Unit::Count, "Whether a storage can be used, 1 or 0.");
     describe_gauge!(TABLES, Unit::Count, "Tables, also those whose numbers are left out for [metrics] tables_max.");
 }
 
@@ -179,6 +185,10 @@ impl Gather {
             gauge!(HOT_ROWS, "table" => name.clone()).set(hot.rows as f64);
             gauge!(HOT_BYTES, "table" => name.clone()).set(hot.bytes as f64);
             gauge!(HOT_OLDEST_AGE_SECONDS, "table" => name).set(age.as_secs_f64());
+        }
+        for storage in view.storages() {
+            let up = self.database.store().objects(&storage.id).is_ok();
+            gauge!(STORAGE_UP, "storage" => storage.id.to_string()).set(f64::from(u8::from(up)));
         }
         ages.forget_before(now);
         gauge!(TABLES).set(tables as f64);

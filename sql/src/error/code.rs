@@ -87,6 +87,8 @@ codes! {
     DISK_FULL = "53100";
     /// The statement needs more memory than it may have.
     OUT_OF_MEMORY = "53200";
+    /// The hot tier holds as much as it may.
+    CONFIGURATION_LIMIT_EXCEEDED = "53400";
     /// A bound of the configuration.
     PROGRAM_LIMIT_EXCEEDED = "54000";
     /// A statement that nests too deeply.

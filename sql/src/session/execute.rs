@@ -199,6 +199,7 @@ pub(crate) async fn write(database: &Inner, writes: Vec<Pending>) -> Result<()> 
     if writes.iter().all(|pending| pending.rows.is_empty()) {
         return Ok(());
     }
+    database.pressure.room(&database.store).await?;
     let (commit, tables) = commit(writes, database.env.now());
     match database.engine.commit(commit).await {
         Ok(_) => {

@@ -440,3 +440,37 @@ async fn storages_and_users_are_for_a_service_role_outside_of_transactions() {
         world.run("admin", sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hot_tier_that_is_full_refuses_rows_until_there_is_room() {
+    let mut world = World::with(|options| options.sql.hot_bytes_max = 4096).await;
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("s");
+    let create = format!("CREATE STORAGE s TYPE filesystem PATH '{}'", folder.display());
+    for sql in ["CREATE NAMESPACE a", &create, "CREATE TABLE a.t (body TEXT) STORAGE s FLUSH INTERVAL 86399s"] {
+        world.run("admin", sql).await.unwrap();
+    }
+    // The storage is down: a file lies where its folder was.
+    let aside = root.path().join("aside");
+    std::fs::rename(&folder, &aside).unwrap();
+    std::fs::write(&folder, "").unwrap();
+    let insert = format!("INSERT INTO a.t VALUES ('{}')", "x".repeat(1000));
+    let mut written = 0;
+    let refused = loop {
+        match world.run("admin", &insert).await {
+            Ok(_) => written += 1,
+            Err(error) => break error,
+        }
+        assert!(written < 100_000, "nobody looks");
+    };
+    assert!(written >= 4, "there was room for {written}");
+    assert_eq!(refused.sqlstate, crate::error::code::CONFIGURATION_LIMIT_EXCEEDED, "{refused:?}");
+    assert!(refused.message.contains("may hold 4096"), "{refused:?}");
+    assert!(refused.hint.unwrap().contains("hot_bytes_max"));
+
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::rename(&aside, &folder).unwrap();
+    world.flush("a", "t").await;
+    world.run("admin", &insert).await.unwrap();
+    assert_eq!(world.one("admin", "SELECT count(*) FROM a.t").await, (written + 1).to_string());
+}

@@ -84,6 +84,21 @@ pub fn counters(snapshot: &dyn Snapshot, table: TableId) -> Result<Counters, Err
     Ok(Counters { rows: read(ROWS)?, bytes: read(BYTES)? })
 }
 
+/// How much of all tables is hot, in bytes: a read per table.
+///
+/// # Errors
+/// The engine's.
+pub fn bytes(snapshot: &Arc<dyn Snapshot>) -> Result<u64, Error> {
+    let mut bytes = 0u64;
+    let mut cursor = snapshot.clone().scan(HOT_COUNTERS, KeyRange::all(), Order::Ascending)?;
+    while let Some((key, value)) = cursor.next()? {
+        if key.last() == Some(&BYTES) {
+            bytes = bytes.saturating_add(u64::try_from(counter(value)).unwrap_or(0));
+        }
+    }
+    Ok(bytes)
+}
+
 /// Lets the engine give back the room of rows that were removed, in the background. Worth a call after many were.
 ///
 /// # Errors
