@@ -210,7 +210,7 @@ impl Database {
             reloading: tokio::sync::Mutex::new(()),
             planning,
             memory,
-            pressure: pressure.clone(),
+            pressure,
             final_flush,
             drain,
             deleting,

@@ -317,9 +317,12 @@ mod tests {
         most_rows(all).into_iter().map(|segment| segment.path).collect()
     }
 
+    /// What it is about, the files with their first and last seqs, those that count.
+    type Case = (&'static str, &'static [(&'static str, Seq, Seq)], &'static [&'static str]);
+
     #[test]
     fn of_several_tries_the_most_rows_count_once() {
-        let cases: &[(&str, &[(&str, Seq, Seq)], &[&str])] = &[
+        let cases: &[Case] = &[
             ("nothing", &[], &[]),
             ("one", &[("a", 11, 20)], &["a"]),
             ("a try that reaches further", &[("a", 11, 15), ("b", 11, 20)], &["b"]),

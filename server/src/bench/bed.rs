@@ -9,7 +9,7 @@ use ebbtide_config::Settings;
 use ebbtide_engine::{SharedEngine, SystemEnv};
 use ebbtide_runtime::{Job, Status, Trigger};
 use ebbtide_sql::Database;
-use ebbtide_store::{FlushPolicy, Kind, Name, NewTable, StorageId, Table, UserId, hot, manifest};
+use ebbtide_store::{FlushPolicy, Kind, Name, NewTable, StorageId, Store, Table, UserId, hot, manifest};
 
 use super::Error;
 use super::load::load;
@@ -70,12 +70,21 @@ impl Bed {
         Ok(Server::start(listen, self.database.clone(), wire::Options::default()).await?)
     }
 
+    pub(super) fn store(&self) -> &Arc<Store> {
+        self.database.store()
+    }
+
     pub(super) fn engine(&self) -> &SharedEngine {
         self.database.engine()
     }
 
     /// Makes a USER table for chat messages that no trigger flushes.
     pub(super) async fn make_table(&self, name: &str) -> Result<Arc<Table>, Error> {
+        self.make_table_on(name, &StorageId::local()).await
+    }
+
+    /// The same on another storage.
+    pub(super) async fn make_table_on(&self, name: &str, storage: &StorageId) -> Result<Arc<Table>, Error> {
         let catalog = self.database.store().catalog();
         let namespace = Name::new(NAMESPACE)?;
         if catalog.namespace(&self.engine().snapshot(), NAMESPACE)?.is_none() {
@@ -86,7 +95,7 @@ impl Bed {
             name: Name::new(name)?,
             kind: Kind::User,
             columns: columns(),
-            storage: StorageId::local(),
+            storage: storage.clone(),
             use_user_storage: false,
             sharding: "alphabetic".to_owned(),
             flush: FlushPolicy { rows: Some(u64::MAX), ..FlushPolicy::default() },

@@ -3,6 +3,7 @@
 //! | bench | ours | beside |
 //! | --- | --- | --- |
 //! | `flush.rs` | a flush end to end, durable | scan and encoding alone, spread over the cores; DuckDB (`duckdb.rs`) |
+//! | `cloud.rs` | a flush of many small users to an object store | a loop that only puts the same bytes |
 //! | `after.rs` | a hot scan after millions of rows were flushed | the same scan on an empty table |
 //! | `jobs.rs` | durable transitions of jobs | synced appends (`floor.rs`) |
 //! | `looking.rs` | looking at jobs among a million (`history.rs`) while a flush runs; pruning them | `SELECT 1` over the same connection |
@@ -15,6 +16,7 @@
 
 mod after;
 mod bed; // a database with tables to load and flush
+mod cloud;
 mod duckdb;
 mod figures; // numbers and tables for people
 mod floor; // what one synced write costs here
@@ -45,6 +47,8 @@ type Outcome = Result<ExitCode, Error>;
 pub(crate) enum Command {
     /// Hot rows to Parquet: rows/s beside the ideal of this machine and beside DuckDB
     Flush(flush::Args),
+    /// Many small users to an object store, beside a loop that only uploads the same bytes
+    Cloud(cloud::Args),
     /// Durable transitions of jobs beside this machine's synced writes
     Jobs(jobs::Args),
     /// Looking at jobs among a million while a flush runs, and pruning them, over a client's connection
@@ -64,6 +68,7 @@ pub(crate) async fn run(command: Command) -> Outcome {
     }
     match command {
         Command::Flush(args) => flush::run(args).await,
+        Command::Cloud(args) => cloud::run(args).await,
         Command::Jobs(args) => jobs::run(args).await,
         Command::Looking(args) => looking::run(args).await,
         Command::Recovery(args) => recovery::run(args).await,

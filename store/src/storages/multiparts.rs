@@ -35,7 +35,7 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(store: &Store, storage: &StorageId) -> Arc<dyn Multiparts> {
+    pub(super) fn of(store: &Store, storage: &StorageId) -> Arc<dyn Multiparts> {
         Arc::new(Self { engine: store.engine().clone(), storage: storage.clone(), life: store.life().to_owned() })
     }
 }

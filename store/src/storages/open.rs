@@ -109,7 +109,7 @@ impl Store {
                 Ok(Arc::new(Local::open_with(root, owner, self.env().clone(), options).await?))
             }
             Place::Cloud(location) => {
-                let multiparts = multiparts::Recorder::new(self, id);
+                let multiparts = multiparts::Recorder::of(self, id);
                 Ok(cloud::open(location, &owner, Some(multiparts), self.env()).await?)
             }
         }
