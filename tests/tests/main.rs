@@ -17,5 +17,6 @@ mod planted; // known bugs, planted, are caught
 mod powercut; // the power cut takes what was not synced, and nothing else
 mod reads; // counts and joins while flushes run
 mod refusals; // bad input, one by one
+mod remotes; // storages alone, over real servers and a bad network
 mod serve; // the server as a person meets it: rows in, files out, killed in between
 mod services; // servers for S3 and Azure, and the proxy before them, are what tests take them for
