@@ -65,6 +65,7 @@ fn no_kind_was_lost_at_link_time() {
     assert_eq!(
         names(stored),
         [
+            "attach",
             "bench",
             "bench_interrupted",
             "flush",

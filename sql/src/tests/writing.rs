@@ -305,7 +305,8 @@ async fn what_a_dropped_table_leaves_behind_goes() {
     let listed = |objects: std::sync::Arc<dyn ebbtide_store::cold::Objects>| async move {
         futures::StreamExt::collect::<Vec<_>>(objects.list("")).await.len()
     };
-    assert_eq!(listed(objects.clone()).await, 1);
+    // A manifest may lie beside it by now.
+    assert!((1..=2).contains(&listed(objects.clone()).await));
 
     // A statement that began before still reads it.
     let outcome = world.session("admin").run("SELECT i FROM a.t").await.unwrap();
