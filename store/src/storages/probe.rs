@@ -1,6 +1,6 @@
 //! Does a place do what a storage has to: write, read, list, delete.
 
-use crate::cold::{self, Error, Objects, checksum};
+use crate::cold::{self, Error, Objects, Stored, checksum};
 use bytes::Bytes;
 use ebbtide_engine::SharedEnv;
 use futures::TryStreamExt;
@@ -68,7 +68,7 @@ pub(super) async fn probe(objects: &dyn Objects, env: &SharedEnv) -> Probe {
         begun = Instant::now();
         fine
     };
-    let written = objects.put_small(&path, text).await;
+    let written = write(objects, &path, text).await;
     let expected = written.as_ref().ok().copied();
     if !step("write", written.map(drop)) {
         return probe;
@@ -92,4 +92,17 @@ pub(super) async fn probe(objects: &dyn Objects, env: &SharedEnv) -> Probe {
         step("delete", deleted);
     }
     probe
+}
+
+/// Writes an object, and sees whether the store keeps it from being written again: every name is used once, and what two
+/// databases would both write, such as who owns the place, rests on that.
+async fn write(objects: &dyn Objects, path: &str, text: Bytes) -> Result<Stored, Error> {
+    let stored = objects.put_small(path, text).await?;
+    match objects.put_small(path, Bytes::from_static(b"this must not be here\n")).await {
+        Err(error) if error.is_already_exists() => Ok(stored),
+        Err(error) => Err(error),
+        Ok(_) => Err(Error::Contradiction(format!(
+            "the store wrote over {path}, though it was to write it only if new; it has to honour `If-None-Match: *`"
+        ))),
+    }
 }
