@@ -166,6 +166,9 @@ settings! {
         default_interval: Option<Duration> = unset(time(MINUTE).within(SECOND, DAY - SECOND)).example("\"60s\""),
         /// ROW_THRESHOLD of tables that name none; like theirs, less than a million. Unset: a table has to name at least one trigger.
         default_row_threshold: Option<u64> = unset(count(1).within(1, 999_999)).example("10000"),
+        /// Uploads of one segment that are tried, each under a name of its own, before its user counts as failed. Requests that
+        /// are sent again within one of them are a matter of the storage's CONFIG.
+        upload_attempts_max: u32 = count(3).within(1, 100),
         /// After this many users in a row whose writes a storage refused, its remaining users of that flush fail at once.
         users_failed_in_a_row_max: u32 = count(3).within(1, 1_000_000),
     }

@@ -91,6 +91,7 @@ impl From<&Settings> for DatabaseOptions {
         options.flush.uploads_in_flight_max = flush.uploads_in_flight_max;
         // On a local disk they all wait for it; a lower bound of its own would make the setting say too much.
         options.store.local.fsyncs_max = flush.uploads_in_flight_max;
+        options.flush.upload_attempts_max = flush.upload_attempts_max;
         options.flush.users_failed_in_a_row_max = flush.users_failed_in_a_row_max;
         options.runtime.concurrency_max = jobs.concurrency_max;
         options.runtime.attempts_max = jobs.attempts_max;

@@ -11,7 +11,7 @@ use crate::kit::cloud::Cloud;
 use crate::kit::ledger::Ledger;
 use crate::kit::notes::{self, Note};
 use crate::kit::proxy::{Fault, Proxy, Request};
-use crate::kit::rows::{refused, rows, run, value};
+use crate::kit::rows::{hint, refused, rows, run, value};
 use crate::kit::seaweed::Seaweed;
 use crate::kit::{Place, Plan, Server};
 
@@ -249,7 +249,7 @@ async fn moods_of_a_store_cost_time_and_no_row() {
     let ledger = Ledger::new();
     let mut first = 0;
     for (what, fault, times) in [
-        ("it asks for fewer requests", Fault::SlowDown, 3),
+        ("it asks for fewer requests", Fault::SLOW_DOWN, 3),
         ("an answer is lost, so nobody knows whether the object is there", Fault::LoseAnswer, 1),
         ("every answer is lost, until another name is taken", Fault::LoseAnswer, 5),
         ("an answer is cut", Fault::CutAnswer, 2),
@@ -467,7 +467,8 @@ async fn what_cannot_be_a_storage_is_told_when_it_is_made() {
     let seaweed = Seaweed::start().await;
     seaweed.create_bucket("tides").await;
     let place = Place::new();
-    let server = place.start().await;
+    place.settings("[flush]\nupload_attempts_max = 1\n");
+    let mut server = place.start_with(&Plan::default().trace()).await;
     let admin = server.connect("admin").await;
     let cloud = seaweed.cloud();
     let wrong = |key: &str| Cloud { key: key.to_owned(), ..cloud.clone() };
@@ -480,6 +481,7 @@ async fn what_cannot_be_a_storage_is_told_when_it_is_made() {
             create("s", &Cloud { account: "somebody".to_owned(), ..cloud.clone() }, "tides", quick()),
             "InvalidAccessKeyId",
         ),
+        ("a bucket that is only read", create("s", &seaweed.reader(), "tides", quick()), "AccessDenied"),
         ("no address", create("s", cloud, "tides", quick()).replace("s3://tides", "tides"), "no scheme"),
         (
             "a template that could collide",
@@ -492,6 +494,22 @@ async fn what_cannot_be_a_storage_is_told_when_it_is_made() {
         assert!(told.contains(words), "{what}: {told}");
         assert!(!told.contains(&cloud.key) && !told.contains("0123456789abcdef"), "{what}: {told}");
         assert_eq!(value(&admin, "SELECT count(*) FROM system.storages").await, "1", "{what}");
+    }
+    // What no server here can be brought to say: it is said before it, as S3 says it.
+    let proxy = Proxy::before(cloud.address).await;
+    let moods = [
+        (400, "AuthorizationHeaderMalformed", "another region"),
+        (403, "RequestTimeTooSkewed", "the clock of this machine is off"),
+        (400, "ExpiredToken", "the session token has run out"),
+        (403, "AllAccessDisabled", "may not do this"),
+    ];
+    for (status, code, to_do) in moods {
+        let sql = create("s", &cloud.through(&proxy), "tides", quick());
+        proxy.next(2, Fault::Refuse(status, code), |request| request.method == "PUT");
+        let ((_, told), hint) = (refused(&admin, &sql).await, hint(&admin, &sql).await);
+        assert!(told.contains(code) && hint.contains(to_do), "{code}: {told}; {hint}");
+        assert_eq!(proxy.planned(), 0, "{code}: it came");
+        assert_eq!(value(&admin, "SELECT count(*) FROM system.storages").await, "1", "{code}");
     }
     // What was tried left nothing behind: the root is free.
     run(&admin, &create("s", cloud, "tides", quick())).await;
@@ -508,6 +526,20 @@ async fn what_cannot_be_a_storage_is_told_when_it_is_made() {
     assert!(rows(&admin, "CHECK STORAGE s").await.iter().all(|row| row[4].is_none()), "it is as it was");
     run(&admin, "DROP STORAGE s").await;
     assert!(seaweed.cloud().list("tides").is_empty(), "nothing of it is left");
+
+    // The same words stand in the job when it happens later.
+    run(&admin, &create("s", &cloud.through(&proxy), "tides", quick())).await;
+    run(&admin, "CREATE NAMESPACE chat").await;
+    run(&admin, "CREATE USER TABLE chat.notes (id BIGINT) STORAGE s FLUSH INTERVAL 86399s").await;
+    run(&server.connect("ana").await, "INSERT INTO chat.notes VALUES (1)").await;
+    for (status, code, to_do) in moods {
+        proxy.next(1, Fault::Refuse(status, code), puts_rows);
+        let result = flush(&mut server, &admin, "chat.notes").await;
+        let error = result["error"].as_str().expect("nobody's rows could be moved");
+        assert!(error.contains(code) && error.contains(to_do), "{error}");
+    }
+    let result = flush(&mut server, &admin, "chat.notes").await;
+    assert_eq!((&result["records_flushed"], &result["failed_users"]), (&json!(1), &json!(0)), "{result}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

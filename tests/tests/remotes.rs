@@ -185,10 +185,10 @@ async fn a_bad_network_costs_tries_and_no_object() {
         let (small, large) = (pattern(1_000, 3), pattern(2 * PART_BYTES + 17, 4));
         let whole = |path: &str, bytes: &Bytes| cloud.bytes(&format!("{BUCKET}/network/{path}")) == *bytes;
 
-        proxy.next(3, Fault::SlowDown, |_| true);
+        proxy.next(3, Fault::SLOW_DOWN, |_| true);
         objects.put_small("busy", small.clone()).await.expect("it is tried again");
         assert!(whole("busy", &small), "{cloud:?}");
-        proxy.next(3, Fault::SlowDown, |request| request.method == "PUT");
+        proxy.next(3, Fault::SLOW_DOWN, |request| request.method == "PUT");
         upload(&*objects, "busy-parts", &large).await.expect("parts are tried again");
         assert!(whole("busy-parts", &large), "{cloud:?}");
 

@@ -108,7 +108,7 @@ async fn a_proxy_passes_what_is_signed_and_spoils_what_it_is_told_to() {
     let (status, body) = get("passed").await.expect("it answers");
     assert_eq!((status, &*body), (200, BODY));
 
-    proxy.next(2, Fault::SlowDown, any);
+    proxy.next(2, Fault::SLOW_DOWN, any);
     for _ in 0..2 {
         let (status, body) = put("slow").await.expect("it answers");
         assert_eq!(status, 503);
@@ -154,7 +154,7 @@ async fn a_reader_that_is_not_ours_gets_through_a_proxy_with_faults() {
         let proxy = Proxy::before(cloud.address).await;
         let proxied = cloud.through(&proxy);
         proxied.put("tides/object", &file);
-        proxy.next(2, Fault::SlowDown, any);
+        proxy.next(2, Fault::SLOW_DOWN, any);
         proxy.next(1, Fault::CutAnswer, method("GET"));
         assert!(proxied.bytes("tides/object") == bytes, "{cloud:?}");
         assert_eq!(proxy.planned(), 0, "every fault came");

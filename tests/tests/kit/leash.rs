@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 /// A test that is killed cannot kill its children, but its end of their standard input closes: then the watcher kills
 /// the process, which is the program by then. The watcher lives no longer than the leash.
@@ -51,9 +51,11 @@ impl Leashed {
         let _ = self.child.wait();
     }
 
-    /// It stands still, and its connections with it.
+    /// It stands still, and its connections with it; back when all of its threads do.
     pub(crate) fn stop(&self) {
         self.signal(Signal::STOP);
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(Pid::from_child(&self.child)), options).expect("it is our child");
     }
 
     /// It goes on.

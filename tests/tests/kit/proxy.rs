@@ -21,14 +21,19 @@ use super::ports::Ports;
 /// What happens to a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
-    /// It is answered 503 SlowDown, and does not reach the service.
-    SlowDown,
+    /// It is refused with this status, for a reason by S3's name of it, and does not reach the service.
+    Refuse(u16, &'static str),
     /// It is done, and the connection closed in place of an answer.
     LoseAnswer,
     /// It is done, and the connection closed in the middle of the answer.
     CutAnswer,
     /// It waits so long before it goes on.
     Delay(Duration),
+}
+
+impl Fault {
+    /// What S3 says when it has too much to do.
+    pub(crate) const SLOW_DOWN: Self = Self::Refuse(503, "SlowDown");
 }
 
 /// A request, by its first line.
@@ -151,8 +156,8 @@ impl Shared {
             let request = Request { method: head.word(0), target: head.word(1) };
             let fault = self.fault(&request);
             match fault {
-                Some(Fault::SlowDown) => {
-                    client.write_all(slow_down(&request).as_bytes()).await?;
+                Some(Fault::Refuse(status, code)) => {
+                    client.write_all(refusal(&request, status, code).as_bytes()).await?;
                     continue;
                 }
                 Some(Fault::Delay(pause)) => tokio::time::sleep(pause).await,
@@ -195,14 +200,16 @@ impl Shared {
     }
 }
 
-/// What S3 says when it has too much to do.
-fn slow_down(request: &Request) -> String {
-    let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-        <Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message>\
-        <RequestId>PROXY</RequestId><HostId>proxy</HostId></Error>";
+/// How S3 refuses a request.
+fn refusal(request: &Request, status: u16, code: &str) -> String {
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+        <Error><Code>{code}</Code><Message>Said by a proxy.</Message>\
+        <RequestId>PROXY</RequestId><HostId>proxy</HostId></Error>"
+    );
     let head = format!(
-        "HTTP/1.1 503 Slow Down\r\ncontent-type: application/xml\r\nx-amz-request-id: PROXY\r\ncontent-length: {}\r\n\r\n",
+        "HTTP/1.1 {status} {code}\r\ncontent-type: application/xml\r\nx-amz-request-id: PROXY\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
-    if request.method == "HEAD" { head } else { head + body }
+    if request.method == "HEAD" { head } else { head + &body }
 }

@@ -47,6 +47,14 @@ pub(crate) async fn refused(client: &Client, sql: &str) -> (String, String) {
     }
 }
 
+/// What a refusal says is to be done about it.
+pub(crate) async fn hint(client: &Client, sql: &str) -> String {
+    match client.simple_query(sql).await {
+        Ok(_) => panic!("{sql}: it was accepted"),
+        Err(error) => error.as_db_error().and_then(|told| told.hint()).unwrap_or_default().to_owned(),
+    }
+}
+
 fn describe(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(told) => format!("{} {}", told.code().code(), told.message()),

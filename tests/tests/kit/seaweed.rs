@@ -63,6 +63,11 @@ impl Seaweed {
         &self.cloud
     }
 
+    /// The same, for somebody who may only read.
+    pub(crate) fn reader(&self) -> Cloud {
+        Cloud { account: reader(&self.cloud), ..self.cloud.clone() }
+    }
+
     /// Makes a bucket.
     pub(crate) async fn create_bucket(&self, name: &str) {
         let (status, answer) = self.ask("PUT", &format!("/{name}"), "", b"").await.expect("it answers");
@@ -137,13 +142,18 @@ impl Drop for Seaweed {
     }
 }
 
+/// The access key of the one who may only read.
+fn reader(cloud: &Cloud) -> String {
+    format!("{}reader", cloud.account)
+}
+
 fn spawn(ports: &Ports, folder: &TempDir, cloud: &Cloud) -> Leashed {
     let folder = folder.path();
-    let identities = json!({ "identities": [{
-        "name": "test",
-        "credentials": [{ "accessKey": cloud.account, "secretKey": cloud.key }],
-        "actions": ["Admin", "Read", "List", "Tagging", "Write"],
-    }] });
+    let identity = |name: &str, account: &str, actions: &[&str]| json!({ "name": name, "credentials": [{ "accessKey": account, "secretKey": cloud.key }], "actions": actions });
+    let identities = json!({ "identities": [
+        identity("test", &cloud.account, &["Admin", "Read", "List", "Tagging", "Write"]),
+        identity("reader", &reader(cloud), &["Read", "List"]),
+    ] });
     let keys = folder.join("keys.json");
     fs::write(&keys, identities.to_string()).expect("a folder of our own");
     let data = folder.join("data");
