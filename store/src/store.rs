@@ -163,7 +163,7 @@ impl Store {
     /// Storage `local` of a fresh database.
     async fn create_local(self: &Arc<Self>) -> Result<(), Error> {
         let storage = self.catalog.check_storage(local())?;
-        let opened = self.open_stored(&storage).await?;
+        let opened = self.open_new(&storage).await?;
         self.catalog.register_storage(storage).await?;
         self.remember(StorageId::local(), Ok(opened));
         Ok(())
@@ -348,6 +348,40 @@ mod tests {
         store.objects(&StorageId::local()).unwrap();
         let error = store.objects(&StorageId::new("s").unwrap()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn a_folder_whose_mount_is_missing_is_not_taken_for_an_empty_storage() {
+        let (dir, roots) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (root, aside) = (roots.path().join("s"), roots.path().join("aside"));
+        let id = StorageId::new("s").unwrap();
+        {
+            let store = open_store(dir.path(), &TestEnv::new()).await;
+            store.create_storage(folder("s", &root)).await.unwrap();
+            store.engine().close();
+        }
+        std::fs::rename(&root, &aside).unwrap();
+        std::fs::create_dir(&root).unwrap();
+        let store = open_store(dir.path(), &TestEnv::new()).await;
+        let error = store.objects(&id).unwrap_err();
+        assert!(error.to_string().contains("the mark of its owner"), "{error}");
+        assert!(!store.check_storage(&id).await.unwrap().is_healthy());
+        assert!(std::fs::read_dir(&root).unwrap().next().is_none(), "nothing is written below the mount point");
+        // It is mounted again.
+        std::fs::remove_dir(&root).unwrap();
+        std::fs::rename(&aside, &root).unwrap();
+        assert!(store.check_storage(&id).await.unwrap().is_healthy());
+        store.engine().close();
+        drop(store);
+        // Or it is to begin empty, which somebody has to say.
+        std::fs::remove_dir_all(&root).unwrap();
+        let store = open_store(dir.path(), &TestEnv::new()).await;
+        store.objects(&id).unwrap_err();
+        store
+            .alter_storage(&id, crate::catalog::StorageChange { name: Some("new".to_owned()), ..Default::default() })
+            .await
+            .unwrap();
+        store.objects(&id).unwrap();
     }
 
     #[tokio::test]

@@ -85,6 +85,12 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// The root of a storage of old has no owner object.
+    #[error("the storage root {root} does not bear the mark of its owner any more (.ebbtide/owner.json)")]
+    Unmarked {
+        /// The root.
+        root: String,
+    },
     /// A root that nobody owns yet holds so much already that it cannot be looked through for others' roots.
     #[error(
         "{root} holds more than {objects_max} objects that are not this database's; give the storage a folder of its own"
@@ -151,6 +157,9 @@ impl Error {
     /// What to do about it, where there is more to say than the message does.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Error::Unmarked { .. } => {
+                Some("mount or restore it; if it is to begin empty, an ALTER STORAGE such as SET NAME takes it again")
+            }
             Error::Store { source, .. } | Error::Setup { source, .. } => refusal(source).hint,
             _ => None,
         }

@@ -53,7 +53,8 @@ impl Store {
         self.create_storage(new).await
     }
 
-    async fn owner_of(&self, id: &StorageId, place: &Place) -> Result<Option<Owner>, cold::Error> {
+    /// Whose a place is, if anybody's.
+    pub(super) async fn owner_of(&self, id: &StorageId, place: &Place) -> Result<Option<Owner>, cold::Error> {
         match place {
             Place::Folder(root) => owner::read(root),
             Place::Cloud(location) => {

@@ -25,6 +25,7 @@ use crate::cold::cloud;
 use crate::secrets::Secret;
 use crate::{Error, MULTIPARTS, QUARANTINE, StorageId, Store, cold, deletions, keys, manifest, users};
 use ebbtide_engine::{Expect, KeyRange, Snapshot, Write};
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -36,6 +37,15 @@ const NAMED_MAX: usize = 10;
 pub(crate) enum Place {
     Folder(PathBuf),
     Cloud(Box<cloud::Location>),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(root) => root.display().fmt(f),
+            Self::Cloud(location) => location.address.fmt(f),
+        }
+    }
 }
 
 impl Store {
@@ -100,8 +110,8 @@ impl Store {
         let place = self.place(&storage, credentials.as_ref())?;
         let opened = match &place {
             // A folder that is open is locked; what of it could change needs no new look at it.
-            Place::Folder(_) => self.objects(id)?,
-            Place::Cloud(_) => self.open_root(id, &place).await.map_err(|error| unusable(id, &error))?,
+            Place::Folder(_) if self.objects(id).is_ok() => self.objects(id)?,
+            _ => self.open_root(id, &place).await.map_err(|error| unusable(id, &error))?,
         };
         self.probe(id, &opened).await?;
         let storage = self.catalog().replace_storage(&before, storage).await?;

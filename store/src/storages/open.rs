@@ -92,12 +92,29 @@ impl Store {
         Ok(())
     }
 
-    /// Opens the root of a storage as the catalog has it.
+    /// Opens the root of a storage as the catalog has it. It was marked as this storage's before it was registered: what bears
+    /// no mark is a mount point with nothing mounted, or a bucket that was emptied, and is not written to.
     pub(crate) async fn open_stored(self: &Arc<Self>, storage: &Storage) -> Opened {
+        let place = self.place_of(storage)?;
+        if self.owner_of(&storage.id, &place).await?.is_none() {
+            return Err(cold::Error::Unmarked { root: place.to_string() }.into());
+        }
+        self.open_place(&storage.id, &place).await
+    }
+
+    /// The same for a storage that is new, and bears no mark yet.
+    pub(crate) async fn open_new(self: &Arc<Self>, storage: &Storage) -> Opened {
+        self.open_place(&storage.id, &self.place_of(storage)?).await
+    }
+
+    fn place_of(&self, storage: &Storage) -> Result<Place, Error> {
         let credentials = self.credentials(storage)?;
-        let place = self.place(storage, credentials.as_ref())?;
-        let opened = self.open_root(&storage.id, &place).await?;
-        multiparts::abort_leftovers(self, &storage.id, &opened).await;
+        self.place(storage, credentials.as_ref())
+    }
+
+    async fn open_place(self: &Arc<Self>, id: &StorageId, place: &Place) -> Opened {
+        let opened = self.open_root(id, place).await?;
+        multiparts::abort_leftovers(self, id, &opened).await;
         Ok(opened)
     }
 
