@@ -16,6 +16,7 @@ mod matrix; // a crash at every point of a flush, by kill -9 and by power cut
 mod planted; // known bugs, planted, are caught
 mod powercut; // the power cut takes what was not synced, and nothing else
 mod reads; // counts and joins while flushes run
+mod recipes; // what docs/storages.md says to do
 mod refusals; // bad input, one by one
 mod remotes; // storages alone, over real servers and a bad network
 mod serve; // the server as a person meets it: rows in, files out, killed in between
