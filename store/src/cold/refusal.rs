@@ -88,6 +88,11 @@ pub(super) fn refusal(error: &Error) -> Refusal {
         let words = format!("the store cannot be reached: {}", one_line(&text, 300));
         return Refusal { words, hint: Some("check the endpoint, and that it can be reached from this machine") };
     }
+    let breaks = ["connection error", "connection closed", "Connection reset", "connection reset", "Broken pipe"];
+    if breaks.iter().any(|words| text.contains(words)) {
+        let words = format!("the connection to the store broke: {}", one_line(&text, 300));
+        return Refusal { words, hint: Some("it is tried again; check the way to the store if it goes on") };
+    }
     if text.contains("operation timed out") || text.contains("request timed out") || text.contains("timed out") {
         let words = format!("the store did not answer in time: {}", one_line(&text, 300));
         return Refusal { words, hint: Some("check that it is well; CONFIG request_timeout says how long is waited") };
@@ -169,6 +174,12 @@ mod tests {
                     .to_owned(),
                 "cannot be reached",
                 "endpoint",
+            ),
+            (
+                "error sending request: client error (SendRequest): connection error: Connection reset by peer (os error 104)"
+                    .to_owned(),
+                "the connection to the store broke",
+                "tried again",
             ),
             (
                 "HTTP error: error sending request: operation timed out".to_owned(),
