@@ -5,13 +5,13 @@
 use crate::catalog::Table;
 use crate::cold::segment::{Footer, Part, Reader};
 use crate::cold::{self, Listed, Objects};
-use crate::deletions::{Deletion, Why};
+use crate::deletions::{self, Deletion, Why};
 use crate::path::FileName;
 use crate::published::{self, Folder, Manifest, ObjectName, Published};
-use crate::{Error, HOT_USERS, Segment, Seq, StorageId, Store, TableId, UserId, keys, manifest, users};
+use crate::{Error, HOT_USERS, Segment, Seq, StorageId, Store, TableId, UserId, keys, manifest, quarantine, users};
 use ebbtide_engine::{Expect, Snapshot, Write};
 use futures::TryStreamExt;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// What counts in a folder.
@@ -25,6 +25,8 @@ pub struct Look {
     published: Option<Published>,
     /// Manifests of before.
     superseded: Vec<Listed>,
+    /// The databases that published here.
+    databases: BTreeSet<String>,
     folder: Folder,
     /// The segments that count, in seq order; their table is still that of the lost database.
     pub segments: Vec<Segment>,
@@ -38,12 +40,26 @@ pub struct Look {
     stamp_max: i64,
 }
 
-/// Looks at a folder. None if nothing in it is ours.
+/// Which folders are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folders {
+    /// Those with a manifest.
+    Described,
+    /// Those with nothing but files.
+    Bare,
+}
+
+/// Looks at a folder. None if it is none of those, or nothing in it is ours.
 ///
 /// # Errors
 /// [`Error::Cold`] when the storage cannot be read; [`Error::Invalid`] when there are files and nothing that says what they
 /// are, or the only manifest cannot be read.
-pub async fn look(objects: &dyn Objects, storage: &StorageId, folder: &str) -> Result<Option<Look>, Error> {
+pub async fn look(
+    objects: &dyn Objects,
+    storage: &StorageId,
+    folder: &str,
+    folders: Folders,
+) -> Result<Option<Look>, Error> {
     let prefix = format!("{folder}/");
     let (mut manifests, mut files) = (Vec::new(), Vec::new());
     let mut listed = objects.list(folder);
@@ -56,10 +72,15 @@ pub async fn look(objects: &dyn Objects, storage: &StorageId, folder: &str) -> R
             files.push((name, object));
         }
     }
-    if manifests.is_empty() && files.is_empty() {
+    let nothing = match folders {
+        Folders::Described => manifests.is_empty(),
+        Folders::Bare => !manifests.is_empty() || files.is_empty(),
+    };
+    if nothing {
         return Ok(None);
     }
-    let (manifest, published, superseded) = match newest(objects, manifests).await? {
+    let mut databases = BTreeSet::new();
+    let (manifest, published, superseded) = match newest(objects, manifests, &mut databases).await? {
         Some((manifest, published, before)) => (Some(manifest), Some(published), before),
         None => (None, None, Vec::new()),
     };
@@ -88,7 +109,8 @@ pub async fn look(objects: &dyn Objects, storage: &StorageId, folder: &str) -> R
     for (_, object) in files.iter().filter(|(_, object)| !named.contains(&object.path)) {
         let (found, segment) = match read_footer(objects, storage, object).await {
             Ok(read) => read,
-            // A file that cannot be read counts for nothing; it may be what a crash left.
+            Err(Error::Cold(error)) if error.is_of_the_storage() => return Err(error.into()),
+            // A file that is none of ours counts for nothing; it may be what a crash left.
             Err(error) => {
                 tracing::warn!(path = object.path, %error, "a file is not attached, because it cannot be read");
                 continue;
@@ -122,28 +144,49 @@ pub async fn look(objects: &dyn Objects, storage: &StorageId, folder: &str) -> R
     let watermark = segments.last().map_or(0, |last| last.to_seq).max(watermark);
     let ignored = (files.len() - segments.len().min(files.len())) as u64;
     let folder = Folder { storage: storage.clone(), folder: folder.to_owned() };
-    Ok(Some(Look { whose, manifest, published, superseded, folder, segments, missing, ignored, watermark, stamp_max }))
+    Ok(Some(Look {
+        whose,
+        manifest,
+        published,
+        superseded,
+        databases,
+        folder,
+        segments,
+        missing,
+        ignored,
+        watermark,
+        stamp_max,
+    }))
 }
 
-/// The manifest with the greatest number that can be read, and those of before.
+/// The manifest with the greatest number that can be read, those of before, and whose any of them is.
 async fn newest(
     objects: &dyn Objects,
     mut manifests: Vec<(u64, Listed)>,
+    databases: &mut BTreeSet<String>,
 ) -> Result<Option<(Manifest, Published, Vec<Listed>)>, Error> {
     manifests.sort_by_key(|(generation, _)| std::cmp::Reverse(*generation));
     let mut problem = None;
-    let mut manifests = manifests.into_iter();
-    while let Some((generation, object)) = manifests.next() {
+    let (mut newest, mut before) = (None, Vec::new());
+    for (generation, object) in manifests {
         let Some(text) = cold::read(objects, &object.path).await? else { continue };
         match Manifest::read(&text) {
             Ok(manifest) => {
-                let published = Published { generation, path: object.path, bytes: object.bytes, content_crc32c: 0 };
-                return Ok(Some((manifest, published, manifests.map(|(_, before)| before).collect())));
+                databases.insert(manifest.database_id.clone());
+                match newest {
+                    Some(_) => before.push(object),
+                    None => newest = Some((manifest, Published::found(generation, object.path, object.bytes))),
+                }
             }
+            Err(_) if newest.is_some() => before.push(object),
             Err(why) => problem = problem.or(Some(format!("{}: {why}", object.path))),
         }
     }
-    problem.map_or(Ok(None), |problem| Err(Error::invalid(problem)))
+    match (newest, problem) {
+        (Some((manifest, published)), _) => Ok(Some((manifest, published, before))),
+        (None, Some(problem)) => Err(Error::invalid(problem)),
+        (None, None) => Ok(None),
+    }
 }
 
 /// Whose rows a file holds, and what the manifest would say of it, but for its checksum.
@@ -211,19 +254,25 @@ fn most_rows(mut segments: Vec<Segment>) -> Vec<Segment> {
     segments.into_iter().enumerate().filter(|(index, _)| chosen.contains(index)).map(|(_, segment)| segment).collect()
 }
 
-/// Whether a folder has been taken in already.
+/// Whether a folder needs no taking in: it was, or it is one that this database made.
 ///
 /// # Errors
-/// The engine's, and [`Error::Corrupt`].
-pub fn is_attached(
-    snapshot: &Arc<dyn Snapshot>,
-    table: TableId,
-    user: &UserId,
-    storage: &StorageId,
-    folder: &str,
-) -> Result<bool, Error> {
-    let known = published::of_user(snapshot, table, user)?;
-    Ok(known.iter().any(|(known, _)| known.storage == *storage && known.folder == folder))
+/// [`Error::Conflict`] when this database writes into a folder that it never took in; the engine's, and [`Error::Corrupt`].
+pub fn is_attached(store: &Store, snapshot: &Arc<dyn Snapshot>, table: TableId, look: &Look) -> Result<bool, Error> {
+    let known = published::of_user(snapshot, table, &look.whose.2)?;
+    let Some((_, known)) = known.into_iter().find(|(folder, _)| *folder == look.folder) else { return Ok(false) };
+    if known.attached {
+        return Ok(true);
+    }
+    match look.databases.iter().find(|database| *database != store.database_id()) {
+        None => Ok(true),
+        Some(other) => Err(Error::Conflict {
+            message: format!(
+                "rows were written into {} before what database {other} left there was taken in",
+                look.folder.folder
+            ),
+        }),
+    }
 }
 
 /// What one commit must hold to take a folder in as rows of `table`. Seqs given out from now on must be above
@@ -282,9 +331,17 @@ pub fn writes(
         manifest::raise_stamp(&**snapshot, &table.namespace, &table.name, look.stamp_max, look.seq_max())?;
     expect.push(expected);
     writes.push(write);
+    for Segment { path, .. } in &segments {
+        // Found to be nobody's, by a sweep of before: now it is somebody's, unless it is on its way out already.
+        if deletions::is_pending(&**snapshot, &look.folder.storage, path)? {
+            return Err(Error::Conflict { message: format!("{path} is being removed") });
+        }
+        expect.push(deletions::expect_absent(&look.folder.storage, path));
+        writes.push(quarantine::release(&look.folder.storage, path));
+    }
     // What is published there is the lost database's: it is published anew, above that.
-    let nothing = Published { generation: 0, path: String::new(), bytes: 0, content_crc32c: 0 };
-    let known = look.published.clone().unwrap_or(nothing);
+    let known = look.published.clone().unwrap_or_else(|| Published::found(0, String::new(), 0));
+    let known = Published { attached: true, ..known };
     let (expected, noted) = published::note(table.id, user, &look.folder, None, &known);
     expect.push(expected);
     writes.extend(noted);

@@ -71,7 +71,9 @@ pub async fn reclaim(store: &Arc<Store>, table: TableId, grace_micros: i64) -> R
         let mut writes = Vec::new();
         for (user, folder, published) in page {
             writes.extend(published::forget(table, &user, &folder, &published));
-            writes.extend(dropped(folder.storage, published.path, published.bytes, not_before).put());
+            if !published.path.is_empty() {
+                writes.extend(dropped(folder.storage, published.path, published.bytes, not_before).put());
+            }
         }
         commit(writes).await?;
     }

@@ -206,13 +206,19 @@ pub(crate) async fn write(database: &Inner, writes: Vec<Pending>) -> Result<()> 
             tables.iter().for_each(|table| database.flusher.note_rows(table.id));
             Ok(())
         }
-        // The only thing expected is that the tables are there.
         Err(CommitError::Mismatch { index, .. }) => Err(match tables.get(index) {
             Some(table) => gone(&table.qualified_name()),
-            None => Error::internal("a commit expected something nobody asked of it"),
+            None => being_attached(),
         }),
         Err(error) => Err(error.into()),
     }
+}
+
+/// What is said to whoever writes into a table that is still coming back.
+fn being_attached() -> Error {
+    Error::new(code::OBJECT_NOT_IN_PREREQUISITE_STATE, "a storage is still being attached")
+        .detail("Until it is, nobody knows which rows the users of these tables have.")
+        .hint("see the job of kind attach in SHOW JOBS; once it has taken in every folder, rows can be written")
 }
 
 /// What is said of a table that was dropped while rows were on their way to it.

@@ -11,8 +11,7 @@
 use super::settings::Saved;
 use crate::error::{Error, Result, code};
 use ebbtide_engine::{Commit, Packed};
-use ebbtide_store::{Table, TableId, UserId, hot};
-use std::collections::BTreeMap;
+use ebbtide_store::{Table, UserId, hot};
 use std::sync::Arc;
 
 /// Where a session stands.
@@ -45,23 +44,20 @@ impl Pending {
     }
 }
 
-/// The one commit that writes all of these rows at `now`, in their order, as long as their tables are there.
+/// The one commit that writes all of these rows at `now`, in their order, as long as their tables are there and take rows.
+/// It expects one thing of each table, in the order of the tables that are given back, and then that rows may be written at all.
 pub(crate) fn commit(pending: impl IntoIterator<Item = Pending>, now: i64) -> (Commit, Vec<Arc<Table>>) {
     let mut commit = Commit::default();
-    let mut tables: BTreeMap<TableId, Arc<Table>> = BTreeMap::new();
+    let mut tables: Vec<Arc<Table>> = Vec::new();
     for Pending { table, rows } in pending {
-        if tables.insert(table.id, table.clone()).is_none() {
-            commit.expect.push(table.expect_present());
-        }
         commit.writes.extend(hot::append_all(&table, rows, now));
+        if !tables.iter().any(|known| known.id == table.id) {
+            tables.push(table);
+        }
     }
-    // One expectation per table, in the order they were met: a mismatch names its table by its place.
-    let mut ordered: Vec<Arc<Table>> = tables.into_values().collect();
-    ordered.sort_by_key(|table| {
-        let expected = table.expect_present().key;
-        commit.expect.iter().position(|expect| expect.key == expected)
-    });
-    (commit, ordered)
+    commit.expect = tables.iter().map(|table| table.expect_present()).collect();
+    commit.expect.extend(tables.iter().find_map(|table| table.expect_writable()));
+    (commit, tables)
 }
 
 /// The transaction of a session.

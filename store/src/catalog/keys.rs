@@ -24,6 +24,14 @@ pub(super) fn storage(id: &str) -> Vec<u8> {
     [STORAGES, id.as_bytes()].concat()
 }
 
+/// Which registration of a storage's id it is: the same id may be another place after a DROP.
+pub(super) fn registration(id: &str) -> Vec<u8> {
+    [b"registration/", id.as_bytes()].concat()
+}
+
+/// There while a storage is being taken in.
+pub(super) const ATTACHING: &[u8] = b"attaching";
+
 pub(super) fn dropped(id: TableId) -> Vec<u8> {
     [DROPPED, &id.0.to_be_bytes()].concat()
 }

@@ -285,6 +285,7 @@ impl Catalog {
             config_json: new.config_json,
             credentials: None,
             former_templates: Vec::new(),
+            attaching: false,
             created_at: now,
             updated_at: now,
             id: new.id,
@@ -300,8 +301,9 @@ impl Catalog {
                 return Err(Error::StorageExists { id: storage.id.clone() });
             }
             view.put_storage(storage.clone());
-            let write = put(keys::storage(&storage.id), &storage);
-            Ok((view.storages[storage.id.as_str()].clone(), vec![write]))
+            let registration = Write::put(CATALOG, keys::registration(&storage.id), version_value(view.version));
+            let writes = vec![put(keys::storage(&storage.id), &storage), registration, attaching(view)];
+            Ok((view.storages[storage.id.as_str()].clone(), writes))
         })
         .await
     }
@@ -317,7 +319,8 @@ impl Catalog {
                 Some(_) => {}
             }
             view.put_storage(storage.clone());
-            Ok((view.storages[storage.id.as_str()].clone(), vec![put(keys::storage(&storage.id), &storage)]))
+            let writes = vec![put(keys::storage(&storage.id), &storage), attaching(view)];
+            Ok((view.storages[storage.id.as_str()].clone(), writes))
         })
         .await
     }
@@ -344,7 +347,8 @@ impl Catalog {
                 return Err(Error::StorageInUse { id: id.clone(), what });
             }
             let (expect, mut writes) = unused(snapshot)?;
-            writes.push(Write::delete(CATALOG, keys::storage(id)));
+            writes.extend([keys::storage(id), keys::registration(id)].map(|key| Write::delete(CATALOG, key)));
+            writes.push(attaching(view));
             Ok((storage, expect, writes))
         })
         .await
@@ -409,6 +413,9 @@ impl Catalog {
                 writes.push(put(keys::namespace(&namespace.name), &namespace));
                 view.put_namespace(namespace);
             }
+            if !view.storages.contains_key(storage.as_str()) {
+                return Err(Error::StorageNotFound { id: storage.to_string() });
+            }
             // Its own storage may be another one than where this was found; `local` is here whatever there was.
             let has_own = found.storage != *called
                 && found.storage != StorageId::local()
@@ -461,6 +468,19 @@ impl Catalog {
         }
         Err(Error::Conflict { message: "the catalog is being changed by others all the time".to_owned() })
     }
+}
+
+/// What of the catalog says whether any storage is being taken in.
+fn attaching(view: &View) -> Write {
+    match view.storages.values().any(|storage| storage.attaching) {
+        true => Write::put(CATALOG, keys::ATTACHING, []),
+        false => Write::delete(CATALOG, keys::ATTACHING),
+    }
+}
+
+/// Expects no storage to be in the middle of being taken in.
+pub(crate) fn expect_nothing_attaching() -> Expect {
+    Expect::absent(CATALOG, keys::ATTACHING)
 }
 
 /// Expects the storage of this id to be there still.

@@ -81,6 +81,10 @@ pub struct Storage {
     /// Templates that it had before: segments may still lie where they led.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) former_templates: Vec<Templates>,
+    /// Whether what lies in it is still being taken in. Until then nothing in it is an orphan, and tables that go on from those
+    /// of a lost database take no rows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attaching: bool,
     /// Microseconds since the Unix epoch.
     pub created_at: i64,
     /// Microseconds since the Unix epoch.

@@ -102,6 +102,12 @@ impl Table {
         self.origin.is_some()
     }
 
+    /// Expects that rows may be written, where a database is still coming back: [`Self::is_attached`] tables take none while
+    /// a storage is being taken in, for nobody knows yet which rows their users have.
+    pub fn expect_writable(&self) -> Option<Expect> {
+        self.is_attached().then(super::expect_nothing_attaching)
+    }
+
     /// Expects the table to be there still. Every commit of rows carries it, so no row outlives its table.
     pub fn expect_present(&self) -> Expect {
         expect_table(self.id)

@@ -178,6 +178,15 @@ impl Error {
         matches!(self, Error::AlreadyExists { .. })
     }
 
+    /// The storage did not give what was asked for, which may be different next time; not what it gave being wrong.
+    pub fn is_of_the_storage(&self) -> bool {
+        match self {
+            Error::Parquet { source } => matches!(&**source, parquet::errors::ParquetError::External(_)),
+            Error::Io { .. } | Error::Store { .. } => true,
+            _ => false,
+        }
+    }
+
     /// The disk or the quota is full: it helps to make room, and to try again later.
     pub fn is_disk_full(&self) -> bool {
         let (Error::Io { source, .. } | Error::Sync { source, .. }) = self else {

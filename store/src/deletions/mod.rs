@@ -19,7 +19,7 @@ pub use due::{Deleted, delete_due};
 pub use worker::Worker;
 
 use crate::{DELETIONS, Error, StorageId, TableId, UserId, keys};
-use ebbtide_engine::{KeyRange, Order, Snapshot, Write};
+use ebbtide_engine::{Expect, KeyRange, Order, Snapshot, Write};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -111,6 +111,11 @@ fn object_key(storage: &StorageId, path: &str) -> Vec<u8> {
 /// The engine's.
 pub fn is_pending(snapshot: &dyn Snapshot, storage: &StorageId, path: &str) -> Result<bool, Error> {
     Ok(snapshot.get(DELETIONS, &object_key(storage, path))?.is_some())
+}
+
+/// Expects this object not to be about to go.
+pub(crate) fn expect_absent(storage: &StorageId, path: &str) -> Expect {
+    Expect::absent(DELETIONS, object_key(storage, path))
 }
 
 /// Bytes of a time that sort as the time does.

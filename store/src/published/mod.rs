@@ -53,6 +53,16 @@ pub struct Published {
     pub bytes: u64,
     /// CRC-32C of what it says, apart from when and under which number.
     pub content_crc32c: u32,
+    /// Whether the folder was a lost database's, and was taken in whole.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attached: bool,
+}
+
+impl Published {
+    /// One that somebody else published; an empty path where nobody did.
+    pub(crate) fn found(generation: u64, path: String, bytes: u64) -> Self {
+        Self { generation, path, bytes, content_crc32c: 0, attached: false }
+    }
 }
 
 /// One folder of a user.
@@ -126,7 +136,9 @@ pub(crate) fn note(
     let key = key(table, user, folder);
     let mut writes = vec![Write::put(PUBLISHED, key.clone(), value(now))];
     writes.extend(before.map(|before| Write::delete(PUBLISHED_PATHS, path_key(folder, before))));
-    writes.push(Write::put(PUBLISHED_PATHS, path_key(folder, now), []));
+    if !now.path.is_empty() {
+        writes.push(Write::put(PUBLISHED_PATHS, path_key(folder, now), []));
+    }
     (Expect::as_read(PUBLISHED, key, before.map(value)), writes)
 }
 

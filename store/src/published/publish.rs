@@ -145,11 +145,12 @@ async fn user(store: &Arc<Store>, key: &[u8]) -> Result<bool, Error> {
             }
         };
         store.env().reached("published.put");
-        let now = Published { generation, path, bytes, content_crc32c };
+        let attached = before.as_ref().is_some_and(|before| before.attached);
+        let now = Published { generation, path, bytes, content_crc32c, attached };
         let (expected, noted) = note(table_id, &user, &folder, before.as_ref(), &now);
         expect.extend([expected, quarantine::expect_absent(&folder.storage, &now.path)]);
         writes.extend(noted);
-        if let Some(Published { path, bytes, .. }) = before {
+        if let Some(Published { path, bytes, .. }) = before.filter(|before| !before.path.is_empty()) {
             let not_before = store.env().now().saturating_add(i64::try_from(GRACE.as_micros()).unwrap_or(i64::MAX));
             let (storage, why) = (folder.storage, Why::Superseded);
             let gone = Deletion { storage, path, bytes, not_before, why, whose: None, failures: 0, error: None };

@@ -39,6 +39,23 @@ pub(crate) enum Place {
     Cloud(Box<cloud::Location>),
 }
 
+impl Place {
+    /// Whether both are the same place, however it is reached.
+    fn is_where(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Folder(root), Self::Folder(other)) => root == other,
+            (Self::Cloud(one), Self::Cloud(other)) => {
+                let place = |location: &cloud::Location| {
+                    let cloud::Location { address, settings, .. } = location;
+                    (address.clone(), settings.endpoint.clone(), settings.account.clone())
+                };
+                place(one) == place(other)
+            }
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -52,16 +69,22 @@ impl Store {
     /// Opens a storage's root, makes sure that it does what a storage has to, then registers it.
     ///
     /// # Errors
-    /// [`Error::StorageExists`]; [`Error::Invalid`] and [`Error::Path`] for an address, settings, credentials or templates
+    /// [`Error::StorageExists`]; [`Error::Conflict`] while another statement is at it; [`Error::Invalid`] and [`Error::Path`] for an address, settings, credentials or templates
     /// that cannot be; [`Error::StorageUnusable`] for a root that cannot be opened, is another's, or does not do what a
     /// storage has to. Nothing is registered then.
     pub async fn create_storage(self: &Arc<Self>, new: NewStorage) -> Result<Arc<Storage>, Error> {
+        let _busy = self.storages().busy(&new.id)?;
+        self.register(new, false).await
+    }
+
+    /// Registers a storage; one that is being attached keeps its mark whatever happens.
+    async fn register(self: &Arc<Self>, new: NewStorage, attaching: bool) -> Result<Arc<Storage>, Error> {
         let id = new.id.clone();
         if self.catalog().storage(&self.snapshot(), &id)?.is_some() {
             return Err(Error::StorageExists { id });
         }
         let credentials = new.credentials.clone();
-        let mut storage = self.catalog().check_storage(new)?;
+        let mut storage = Storage { attaching, ..self.catalog().check_storage(new)? };
         let place = self.place(&storage, credentials.as_ref())?;
         let opened = match self.open_root(&id, &place).await {
             // A storage of ours that was dropped, and whose owner object survived it.
@@ -71,13 +94,14 @@ impl Store {
             opened => opened,
         };
         let opened = opened.map_err(|error| unusable(&id, &error))?;
-        if let Err(error) = self.probe(&id, &opened).await {
-            self.give_back(&id, &opened).await;
-            return Err(error);
-        }
-        storage.credentials = credentials.map(|secret| self.seal(&id, &secret));
-        let registered = self.catalog().register_storage(storage).await;
-        if registered.is_err() {
+        let registered = match self.probe(&id, &opened).await {
+            Ok(()) => {
+                storage.credentials = credentials.map(|secret| self.seal(&id, &secret));
+                self.catalog().register_storage(storage).await
+            }
+            Err(error) => Err(error),
+        };
+        if registered.is_err() && !attaching {
             self.give_back(&id, &opened).await;
         }
         let storage = registered?;
@@ -91,6 +115,7 @@ impl Store {
     /// # Errors
     /// [`Error::StorageNotFound`]; as [`Store::create_storage`]. Nothing is changed then.
     pub async fn alter_storage(self: &Arc<Self>, id: &StorageId, change: StorageChange) -> Result<Arc<Storage>, Error> {
+        let _busy = self.storages().busy(id)?;
         let before = self.catalog().storage(&self.snapshot(), id)?;
         let before = before.ok_or_else(|| Error::StorageNotFound { id: id.to_string() })?;
         let mut storage = Storage::clone(&before);
@@ -108,6 +133,17 @@ impl Store {
             None => self.credentials(&storage)?,
         };
         let place = self.place(&storage, credentials.as_ref())?;
+        if !place.is_where(&self.place(&before, self.credentials(&before)?.as_ref())?)
+            && self.owner_of(id, &place).await.map_err(|error| unusable(id, &error))? != Some(self.owner(id))
+        {
+            return Err(Error::StorageUnusable {
+                id: id.clone(),
+                message: "under this CONFIG it would be another place, which does not bear its mark".to_owned(),
+                hint: Some(
+                    "a storage stays where it is; CREATE STORAGE makes another one, and MOVE TABLE copies".to_owned(),
+                ),
+            });
+        }
         let opened = match &place {
             // A folder that is open is locked; what of it could change needs no new look at it.
             Place::Folder(_) if self.objects(id).is_ok() => self.objects(id)?,
@@ -130,10 +166,7 @@ impl Store {
             Ok(objects) => objects,
             // Perhaps it can be by now.
             Err(_) => match self.open_stored(&storage).await {
-                Ok(opened) => {
-                    self.remember(id.clone(), Ok(opened.clone()));
-                    opened
-                }
+                Ok(opened) => self.remember_unless_open(id, opened),
                 Err(error) => return Ok(Probe::unopened(error.to_string())),
             },
         };
@@ -146,6 +179,7 @@ impl Store {
     /// [`Error::StorageNotFound`]; [`Error::StorageInUse`] with who refers to it; [`Error::StorageProtected`] for `local`;
     /// the engine's. Nothing is changed then.
     pub async fn drop_storage(self: &Arc<Self>, id: &StorageId) -> Result<(), Error> {
+        let _busy = self.storages().busy(id)?;
         self.catalog().drop_storage(id, |snapshot| expect_unused(snapshot, id)).await?;
         if let Some(Ok(opened)) = self.forget(id) {
             self.give_back(id, &opened).await;

@@ -8,9 +8,9 @@ use crate::cold::local::Local;
 use crate::cold::{self, Objects, Owner, cloud, owner};
 use crate::{Error, Storage, StorageId, Store};
 use futures::{StreamExt, stream};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 /// A storage's objects, or why they cannot be had.
@@ -29,6 +29,20 @@ const AGAIN_MAX: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(crate) struct Storages {
     opened: std::sync::RwLock<HashMap<StorageId, Opened>>,
+    /// Those that a statement is making, changing or dropping: their marks may not agree with the catalog.
+    busy: Mutex<HashSet<StorageId>>,
+}
+
+/// Nobody else changes this storage.
+pub(super) struct Busy<'a> {
+    storages: &'a Storages,
+    id: StorageId,
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.storages.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
 }
 
 impl Storages {
@@ -37,6 +51,18 @@ impl Storages {
             Ok(objects) => Ok(objects.clone()),
             Err(error) => Err(again(error)),
         })
+    }
+
+    /// Keeps others from changing a storage until what is given is dropped.
+    pub(super) fn busy(&self, id: &StorageId) -> Result<Busy<'_>, Error> {
+        match self.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone()) {
+            true => Ok(Busy { storages: self, id: id.clone() }),
+            false => Err(Error::Conflict { message: format!("storage '{id}' is being changed by another statement") }),
+        }
+    }
+
+    fn is_busy(&self, id: &str) -> bool {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|busy| busy.as_str() == id)
     }
 
     fn set(&self, id: StorageId, opened: Opened) {
@@ -151,6 +177,7 @@ impl Store {
 
     pub(super) fn is_forsaken(&self, found: &Owner) -> Result<bool, Error> {
         Ok(found.database_id == self.database_id()
+            && !self.storages().is_busy(&found.storage_id)
             && self.catalog().storage(&self.snapshot(), &found.storage_id)?.is_none())
     }
 
@@ -172,6 +199,27 @@ impl Store {
         self.storages().set(id, opened);
     }
 
+    fn still_closed(&self, id: &StorageId, error: Error) {
+        let mut known = self.storages().opened.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waiting @ Err(_)) = known.get_mut(id) {
+            *waiting = Err(error);
+        }
+    }
+
+    /// Remembers a root that was opened again, unless somebody else was quicker or nobody wants it any more. Gives the one to use.
+    pub(super) fn remember_unless_open(&self, id: &StorageId, opened: Arc<dyn Objects>) -> Arc<dyn Objects> {
+        let mut known = self.storages().opened.write().unwrap_or_else(PoisonError::into_inner);
+        match known.get_mut(id) {
+            Some(Ok(other)) => other.clone(),
+            Some(waiting) => {
+                *waiting = Ok(opened.clone());
+                opened
+            }
+            // Dropped meanwhile.
+            None => opened,
+        }
+    }
+
     pub(super) fn forget(&self, id: &StorageId) -> Option<Opened> {
         self.storages().take(id)
     }
@@ -191,13 +239,13 @@ async fn open_later(store: Weak<Store>, id: StorageId) {
             return;
         }
         let Ok(Some(storage)) = store.catalog().storage(&store.snapshot(), &id) else { return };
-        let opened = store.open_stored(&storage).await;
-        if opened.is_ok() {
-            tracing::info!(storage = %id, "the storage is open");
-        }
-        // Not over what ALTER STORAGE has opened meanwhile.
-        if matches!(store.storages().get(&id), Some(Err(_))) {
-            store.remember(id.clone(), opened);
+        match store.open_stored(&storage).await {
+            Ok(opened) => {
+                tracing::info!(storage = %id, "the storage is open");
+                // Not over what ALTER STORAGE has opened meanwhile.
+                store.remember_unless_open(&id, opened);
+            }
+            Err(error) => store.still_closed(&id, error),
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use super::described::Described;
 use super::done::Done;
-use super::folders::{self, Kind, Next};
+use super::folders::{self, Next};
 use super::{State, Totals, Work};
 use ebbtide_runtime::{Step, StepError};
+use ebbtide_store::Store;
+use ebbtide_store::attach::Folders;
 use ebbtide_store::path::FileName;
 use serde::{Deserialize, Serialize};
 
@@ -24,10 +26,19 @@ impl Bare {
         let is_file = |name: &str| FileName::parse(name).is_some();
         match folders::next(&work.storage, is_file, cx).await? {
             Next::Folder(folder) => {
-                folders::attach(&work.storage, &folder, Kind::Bare, &mut self.totals, cx).await?;
+                folders::attach(&work.storage, &folder, Folders::Bare, &mut self.totals, cx).await?;
                 Ok(State::Bare(self))
             }
-            Next::None => Ok(State::Done(Done::new(self, cx))),
+            Next::None => {
+                // A folder that was not taken in must not become an orphan: it can be attached again.
+                if self.totals.folders_failed == 0 {
+                    let store = cx.get::<Store>()?;
+                    let ended = store.end_attaching(&work.storage).await;
+                    ended.map_err(|error| StepError::retry_because("ending the attaching failed", error))?;
+                    cx.env().reached("attach.ended");
+                }
+                Ok(State::Done(Done::new(self, cx)))
+            }
         }
     }
 

@@ -1,9 +1,10 @@
 //! Folders with a manifest, which says what their table looked like.
 
 use super::bare::Bare;
-use super::folders::{self, Kind, Next};
+use super::folders::{self, Next};
 use super::{State, Totals, Work};
 use ebbtide_runtime::{Step, StepError};
+use ebbtide_store::attach::Folders;
 use ebbtide_store::published::ObjectName;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,7 @@ impl Described {
         let has_manifest = |name: &str| ObjectName::parse(name).is_some();
         match folders::next(&work.storage, has_manifest, cx).await? {
             Next::Folder(folder) => {
-                folders::attach(&work.storage, &folder, Kind::Described, &mut self.totals, cx).await?;
+                folders::attach(&work.storage, &folder, Folders::Described, &mut self.totals, cx).await?;
                 Ok(State::Described(self))
             }
             Next::None => Ok(State::Bare(Bare::new(self))),

@@ -12,7 +12,7 @@
 use super::{Failure, Totals};
 use crate::kinds::read;
 use ebbtide_runtime::{Step, StepError};
-use ebbtide_store::attach::{self, Look};
+use ebbtide_store::attach::{self, Folders, Look};
 use ebbtide_store::cold::{self, Listed};
 use ebbtide_store::{Error, ErrorKind, StorageId, Store, Table};
 use futures::StreamExt;
@@ -26,15 +26,6 @@ const OBJECTS_PER_PAGE: usize = 4096;
 const FOLDERS_REMEMBERED_MAX: usize = 100_000;
 /// Failures and missing files that a result names.
 const NAMED_MAX: usize = 100;
-
-/// Which folders are gone through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Those with a manifest.
-    Described,
-    /// Those with nothing but files.
-    Bare,
-}
 
 /// Where to go on.
 pub(super) enum Next {
@@ -121,13 +112,13 @@ impl From<Error> for Trouble {
 pub(super) async fn attach(
     storage: &StorageId,
     folder: &str,
-    kind: Kind,
+    folders: Folders,
     totals: &mut Totals,
     cx: &mut Step,
 ) -> Result<(), StepError> {
     cx.signal().check()?;
     cx.progress().set_subject(folder);
-    match take_in(storage, folder, kind, totals, cx).await {
+    match take_in(storage, folder, folders, totals, cx).await {
         Ok(()) => Ok(()),
         Err(Trouble::All(error)) => Err(error),
         Err(Trouble::Folder(reason)) => {
@@ -144,27 +135,23 @@ pub(super) async fn attach(
 async fn take_in(
     storage: &StorageId,
     folder: &str,
-    kind: Kind,
+    folders: Folders,
     totals: &mut Totals,
     cx: &mut Step,
 ) -> Result<(), Trouble> {
     let store = cx.get::<Store>()?;
     let objects = store.objects(storage)?;
-    let Some(look) = attach::look(&*objects, storage, folder).await? else { return Ok(()) };
-    if kind == Kind::Bare && look.manifest.is_some() {
-        // It had its turn.
-        return Ok(());
-    }
-    let table = table(&store, storage, &look).await?;
+    let Some(look) = attach::look(&*objects, storage, folder, folders).await? else { return Ok(()) };
+    let Some(table) = table(&store, storage, &look).await? else { return Ok(()) };
     cx.env().reached("attach.folder.table");
     cx.engine().raise_seq(look.seq_max());
-    let (reading, whom, of) = (store.clone(), table.clone(), (storage.clone(), folder.to_owned()));
+    let (reading, whom) = (store.clone(), table.clone());
     let (look, writes) = read("reading the manifest", cx, move |snapshot| {
-        let user = look.whose.2.clone();
-        if attach::is_attached(&snapshot, whom.id, &user, &of.0, &of.1)? {
-            return Ok((look, None));
-        }
-        let writes = attach::writes(&reading, &snapshot, &whom, &look);
+        let writes = match attach::is_attached(&reading, &snapshot, whom.id, &look) {
+            Ok(true) => return Ok((look, None)),
+            Ok(false) => attach::writes(&reading, &snapshot, &whom, &look),
+            Err(error) => Err(error),
+        };
         Ok::<_, Error>((look, Some(writes)))
     })
     .await?;
@@ -184,15 +171,19 @@ async fn take_in(
     Ok(())
 }
 
-/// The table of a folder: as its manifest describes it, or one that is known by its name.
-async fn table(store: &Arc<Store>, storage: &StorageId, look: &Look) -> Result<Arc<Table>, Trouble> {
+/// The table of a folder: as its manifest describes it, or one that is known by its name. None for a folder that goes with a
+/// table of ours that was dropped.
+async fn table(store: &Arc<Store>, storage: &StorageId, look: &Look) -> Result<Option<Arc<Table>>, Trouble> {
     if let Some(manifest) = &look.manifest {
         let (of, table, called) = (&manifest.database_id, &manifest.table, &manifest.storage);
-        return Ok(store.catalog().attach_table(of, table, called, storage).await?);
+        if of == store.database_id() {
+            return Ok(store.catalog().table_by_id(&store.snapshot(), table.id)?);
+        }
+        return Ok(Some(store.catalog().attach_table(of, table, called, storage).await?));
     }
     let (namespace, name, _) = &look.whose;
     match store.catalog().table(&store.snapshot(), namespace, name)? {
-        Some(table) if table.is_attached() => Ok(table),
+        Some(table) if table.is_attached() => Ok(Some(table)),
         Some(_) => Err(Trouble::Folder(format!(
             "{namespace}.{name} is another table here, and no manifest lies beside the files"
         ))),

@@ -9,7 +9,8 @@
 //!
 //! First the folders that have a published manifest, which say what their table looked like; then those that have only
 //! files, of tables that are known by then. Each folder is one commit, so a crash leaves it whole or not at all, and going
-//! over it again finds it done. See ADR 10.
+//! over it again finds it done. Until every folder is in, nothing in the storage counts as an orphan, and the tables take no
+//! rows. See ADR 10.
 
 mod bare; // folders with nothing but files
 mod described; // folders with a manifest

@@ -3,6 +3,7 @@
 use super::{KIND, job};
 use crate::flush::{self, Flush};
 use crate::kinds::{Span, Tables};
+use crate::orphan_sweep::{self, OrphanSweep};
 use crate::segment_retention::{self, SegmentRetention};
 use crate::testing::{Shore, flush as flush_table, run, user, world};
 use ebbtide_runtime::testing::{Env, START, World, crash_everywhere};
@@ -233,6 +234,88 @@ async fn rows_of_two_counts_are_never_mixed() {
     let result = attach(&mut world).await.result.unwrap();
     assert!(result["failures"].to_string().contains("segments that overlap these here already"), "{result}");
     assert_eq!((&result["folders"], shore.rows(&messages).await["ana"].len()), (&0.into(), 5), "{result}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_wrote_before_his_folder_was_taken_in_is_told_of() {
+    let lost = lost().await;
+    let (mut world, shore) = found(&lost).await;
+    attach_all_but(&mut world, &shore, "ana").await;
+    put_back(&shore, "ana");
+    let messages = table(&shore, "chat", "messages");
+    shore.insert(&messages, &user("ana"), 1000..1005).await;
+    flush_table(&mut world, &messages).await;
+    publish(&shore).await;
+    let store = shore.store();
+    store.attach_storage(storage(&shore.root().with_file_name("old")), Claim::Respect).await.unwrap();
+    let result = attach(&mut world).await.result.unwrap();
+    assert!(result["failures"].to_string().contains("rows were written into"), "{result}");
+    assert_eq!(shore.rows(&messages).await["ana"], (1000..1005).collect::<Vec<_>>());
+    assert!(is_attaching(&shore), "his files are no orphans");
+}
+
+fn is_attaching(shore: &Shore) -> bool {
+    let store = shore.store();
+    store.catalog().storage(&store.snapshot(), "old").unwrap().expect("it is registered").attaching
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_an_orphan_until_all_is_taken_in() {
+    let lost = lost().await;
+    let (mut world, shore) = found(&lost).await;
+    let none = Span(Duration::ZERO);
+    let sweep = async |world: &mut World| {
+        world.advance(DAY);
+        let parameters = OrphanSweep { grace: none, quarantine: none, ..OrphanSweep::default() };
+        run(world, orphan_sweep::KIND, Box::new(parameters.job())).await.result.unwrap()
+    };
+    let files = || walk(&shore.root().with_file_name("old"));
+    let all = files();
+    for _ in 0..2 {
+        let result = sweep(&mut world).await;
+        assert!(result["failures"].to_string().contains("still being taken in"), "{result}");
+    }
+    // A folder that cannot be taken in yet.
+    let torn = folder_of(&shore, "ben").join("_ebbtide-0000000009.json");
+    std::fs::write(&torn, "{\"ebbtide_manifest\": 99}").unwrap();
+    let newest = std::fs::read_dir(folder_of(&shore, "ben")).unwrap().map(|entry| entry.unwrap().path());
+    let newest = newest.filter(|path| path.extension().is_some_and(|end| end == "json") && *path != torn);
+    for path in newest.collect::<Vec<_>>() {
+        std::fs::rename(&path, path.with_extension("aside")).unwrap();
+    }
+    let result = attach(&mut world).await.result.unwrap();
+    assert_eq!(result["failed_folders"], 1, "{result}");
+    assert!(result["failures"].to_string().contains("form 99"), "{result}");
+    sweep(&mut world).await;
+    sweep(&mut world).await;
+    assert!(
+        is_attaching(&shore)
+            && all.iter().filter(|path| path.extension().is_some_and(|end| end == "parquet")).all(|path| path.exists())
+    );
+
+    // It can be, now.
+    std::fs::remove_file(&torn).unwrap();
+    let aside = std::fs::read_dir(folder_of(&shore, "ben")).unwrap().map(|entry| entry.unwrap().path());
+    for path in aside.filter(|path| path.extension().is_some_and(|end| end == "aside")).collect::<Vec<_>>() {
+        std::fs::rename(&path, path.with_extension("json")).unwrap();
+    }
+    let result = attach(&mut world).await.result.unwrap();
+    assert_eq!((&result["failed_folders"], &result["folders"]), (&0.into(), &1.into()), "{result}");
+    assert!(!is_attaching(&shore));
+    assert_attached(&shore).await;
+    sweep(&mut world).await;
+    sweep(&mut world).await;
+    assert_attached(&shore).await;
+    let parquet =
+        |paths: Vec<PathBuf>| paths.iter().filter(|path| path.extension().is_some_and(|end| end == "parquet")).count();
+    assert_eq!(parquet(files()) + 4, parquet(all), "the four that counted for nothing are gone");
+    let waiting = deletions::pending(shore.store().snapshot(), None, 100).unwrap();
+    assert!(waiting.iter().all(|deletion| deletion.error.is_none() && !deletion.path.is_empty()), "{waiting:?}");
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }
 
 fn folder_of(shore: &Shore, whom: &str) -> PathBuf {

@@ -119,6 +119,13 @@ impl Deleting {
         // Asked last, after everything else is known.
         let verdicts = read("reading the manifest", cx, move |snapshot| {
             let stamps = jobs::stamps(&snapshot).map_err(Unreadable::Jobs)?;
+            let attaching: Vec<StorageId> = store
+                .catalog()
+                .storages(&snapshot)?
+                .iter()
+                .filter(|storage| storage.attaching)
+                .map(|storage| storage.id.clone())
+                .collect();
             let verdict = |(found, now): (Quarantined, Result<Option<Listed>, ebbtide_store::Error>)| {
                 let ours = Ours::at(&found.path);
                 let verdict = if found.quarantined_at > found_before
@@ -127,7 +134,9 @@ impl Deleting {
                     Verdict::Wait
                 } else if is_named(&*snapshot, &found.storage, &found.path)? {
                     Verdict::Release
-                } else if ours.is_none_or(|ours| ours.stamp_secs().is_some_and(|stamp| stamps.contains(&stamp))) {
+                } else if attaching.contains(&found.storage)
+                    || ours.is_none_or(|ours| ours.stamp_secs().is_some_and(|stamp| stamps.contains(&stamp)))
+                {
                     Verdict::HeldBack
                 } else {
                     match now {

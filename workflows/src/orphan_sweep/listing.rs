@@ -68,6 +68,12 @@ impl Listing {
             return Ok(AfterPage::Finished(Deleting::new(self, at, totals)));
         };
         let store = cx.get::<Store>()?;
+        if is_attaching(&storage, &store, cx).await? {
+            let message = "what lies in it is still being taken in: nothing in it is an orphan yet".to_owned();
+            self.fail(&storage, &ebbtide_store::Error::Conflict { message });
+            self.advance(&storage, work, cx).await?;
+            return Ok(AfterPage::Next(self));
+        }
         let written_before = self.at.saturating_sub(work.grace.micros());
         match self.page(&storage, &store, cx).await? {
             Ok((page, end)) => {
@@ -182,6 +188,13 @@ impl Listing {
     pub(super) fn subject(&self) -> Option<&str> {
         self.storage.as_ref().map(StorageId::as_str)
     }
+}
+
+/// Whether a storage is still being attached. Asked before every page: attaching may begin anew at any time.
+async fn is_attaching(storage: &StorageId, store: &Arc<Store>, cx: &Step) -> Result<bool, StepError> {
+    let (store, storage) = (store.clone(), storage.clone());
+    let found = read("reading the catalog", cx, move |snapshot| store.catalog().storage(&snapshot, &storage)).await?;
+    Ok(found.is_some_and(|storage| storage.attaching))
 }
 
 impl Judge {

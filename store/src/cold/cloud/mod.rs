@@ -93,7 +93,7 @@ pub async fn open(
     env: &SharedEnv,
 ) -> Result<Arc<Remote>, Error> {
     let remote = connect(location, &owner.storage_id, multiparts, env).await?;
-    owner::remote::claim(&remote, owner).await?;
+    owner::remote::claim(&remote, owner, owner::remote::OBJECTS_MAX).await?;
     Ok(remote)
 }
 

@@ -8,15 +8,17 @@ use crate::cold::Error;
 use crate::cold::remote::Remote;
 use futures::TryStreamExt;
 
-/// Objects looked through for owners below a root that nobody owns yet. A root is meant to be empty then.
-const OBJECTS_MAX: usize = 100_000;
+/// Objects looked through for owners below a new root, which is meant to be empty.
+pub(in crate::cold) const OBJECTS_MAX: usize = 100_000;
 
 /// Takes the root of `remote` for `owner`, or tells why it cannot be. Repeatable.
-pub(in crate::cold) async fn claim(remote: &Remote, owner: &Owner) -> Result<(), Error> {
+///
+/// A root that nobody owns is looked through for roots of others, up to so many objects.
+pub(crate) async fn claim(remote: &Remote, owner: &Owner, objects_max: usize) -> Result<(), Error> {
     let root = remote.root_uri();
     if read(remote, remote.prefix()).await?.is_none() {
         refuse_above(remote).await?;
-        refuse_below(remote).await?;
+        refuse_below(remote, objects_max).await?;
         let text = serde_json::to_vec(owner).expect("two strings are JSON");
         // Whether it was made by us, by somebody quicker, or by a request whose answer was lost: below we read who it names.
         match remote.create_own(OWNER_OBJECT, text.into()).await {
@@ -83,7 +85,7 @@ async fn refuse_above(remote: &Remote) -> Result<(), Error> {
     Ok(())
 }
 
-async fn refuse_below(remote: &Remote) -> Result<(), Error> {
+async fn refuse_below(remote: &Remote, objects_max: usize) -> Result<(), Error> {
     let mut objects = remote.list_whole();
     let mut seen = 0;
     while let Some(path) = objects.try_next().await? {
@@ -95,8 +97,8 @@ async fn refuse_below(remote: &Remote) -> Result<(), Error> {
             return Err(Error::Nested { root: remote.root_uri(), relation: "around", other, found });
         }
         seen += 1;
-        if seen > OBJECTS_MAX {
-            return Err(Error::Crowded { root: remote.root_uri(), objects_max: OBJECTS_MAX });
+        if seen > objects_max {
+            return Err(Error::Crowded { root: remote.root_uri(), objects_max });
         }
     }
     Ok(())
