@@ -32,6 +32,17 @@ pub trait Engine: Send + Sync + Debug + 'static {
     /// The request is made by this call; the future tells when it was dealt with, and may be dropped.
     fn compact(&self, space: Space, live_keys: u64) -> BoxFuture<'static, ()>;
 
+    /// Has no file of the engine hold what was removed from these ranges by commits that were answered before this call: not
+    /// the files of the spaces, and not the log, of which no archive is kept. What is there stays, and stays readable.
+    ///
+    /// Snapshots that were open keep what they see, and cursors the files that they read, so it waits for them to be dropped;
+    /// who calls must not hold any. It costs as much as rewriting every file that reaches into the ranges. It may be dropped
+    /// at any await, and repeated.
+    ///
+    /// # Errors
+    /// [`Error::Unpurged`] when something may be left. To be called again.
+    fn purge(&self, ranges: Vec<(Space, KeyRange)>) -> BoxFuture<'static, Result<(), Error>>;
+
     /// What the engine's caches and write buffers hold in memory.
     fn memory(&self) -> Memory;
 

@@ -45,6 +45,12 @@ pub enum Error {
         /// What the store below said.
         reason: String,
     },
+    /// Files may still hold what was removed.
+    #[error("what was removed may still be in the engine's files: {reason}")]
+    Unpurged {
+        /// Why they may.
+        reason: String,
+    },
     /// Bytes are there, but cannot be what was written.
     #[error("the space {space:?} holds bytes that cannot be right: {reason}")]
     Corrupt {

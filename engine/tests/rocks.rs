@@ -312,3 +312,75 @@ fn a_look_sees_what_was_answered_beside_the_owner_and_disturbs_nobody() {
     assert_eq!(engine.snapshot().get(JOBS, b"b").unwrap(), Some(b"2".to_vec()));
     assert_eq!(seen.get(JOBS, b"a").unwrap(), Some(b"1".to_vec()));
 }
+
+/// Whether any file in the engine's folder holds these bytes.
+fn on_disk(path: &Path, bytes: &[u8]) -> bool {
+    std::fs::read_dir(path).unwrap().any(|file| {
+        // One that went between the listing and now holds nothing.
+        let content = std::fs::read(file.unwrap().path()).unwrap_or_default();
+        content.windows(bytes.len()).any(|window| window == bytes)
+    })
+}
+
+/// Neither LZ4 nor the log's framing hides it.
+const SECRET: &[u8] = b"hk2Qz9w-vX7";
+
+#[test]
+fn after_a_purge_no_file_holds_what_was_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    let write = |writes| block_on(engine.commit(Commit { writes, ..Commit::default() })).unwrap();
+    let value = |n: u32| [SECRET, &n.to_be_bytes()].concat();
+    let (ana, ben) = (|n: u32| format!("ana{n:06}"), |n: u32| format!("ben{n:06}"));
+    let all_of_ana = || KeyRange::prefix(b"ana");
+    // Once from the log and memory alone, once out of files on the lowest level as well.
+    for round in 0..2 {
+        write((0..2000).map(|n| Write::put(ROWS, ana(n), value(n))).collect());
+        write((0..2000).map(|n| Write::put(ROWS, ben(n), n.to_be_bytes())).collect());
+        if round == 1 {
+            block_on(engine.purge(vec![(ROWS, KeyRange::all())])).unwrap();
+            write(vec![Write::put(ROWS, ana(7), value(8))]);
+        }
+        let reader = engine.snapshot();
+        write(vec![Write::delete_range(ROWS, all_of_ana())]);
+        assert!(on_disk(dir.path(), SECRET), "it is removed, and still there");
+
+        let purge = engine.purge(vec![(ROWS, all_of_ana())]);
+        let purging = std::thread::spawn(move || block_on(purge));
+        assert_eq!(reader.get(ROWS, ana(3).as_bytes()).unwrap(), Some(value(3)), "an open snapshot still sees it");
+        assert!(!purging.is_finished(), "and holds the purge up");
+        let cursor = reader.clone().scan(ROWS, all_of_ana(), ebbtide_engine::Order::Ascending).unwrap();
+        drop(reader);
+        assert!(!purging.is_finished(), "so does a cursor of it");
+        drop(cursor);
+        purging.join().unwrap().unwrap();
+        assert!(!on_disk(dir.path(), SECRET), "round {round}");
+        assert_eq!(engine.snapshot().get(ROWS, ben(1999).as_bytes()).unwrap(), Some(1999u32.to_be_bytes().to_vec()));
+    }
+    engine.close();
+    assert!(!on_disk(dir.path(), SECRET));
+}
+
+#[test]
+fn commits_go_on_beside_a_purge_and_a_close_ends_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    std::thread::scope(|scope| {
+        let purging = scope.spawn(|| {
+            for _ in 0..5 {
+                block_on(engine.purge(vec![(ROWS, KeyRange::prefix(b"a")), (JOBS, KeyRange::all())])).unwrap();
+            }
+        });
+        let mut written = 0u32;
+        while !purging.is_finished() {
+            block_on(engine.commit(put(ROWS, &format!("b{written:06}"), "kept", Sync::Unsynced))).unwrap();
+            written += 1;
+        }
+        let snapshot = engine.snapshot();
+        let kept = (0..written).all(|n| snapshot.get(ROWS, format!("b{n:06}").as_bytes()).unwrap().is_some());
+        assert!(kept, "all {written} are there");
+    });
+    engine.close();
+    let after = block_on(engine.purge(vec![(ROWS, KeyRange::all())]));
+    assert!(matches!(after, Err(Error::Unpurged { .. })), "{after:?}");
+}

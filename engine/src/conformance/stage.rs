@@ -118,6 +118,10 @@ impl Engine for Gone {
         async {}.boxed()
     }
 
+    fn purge(&self, _: Vec<(Space, KeyRange)>) -> BoxFuture<'static, Result<(), Error>> {
+        async { Ok(()) }.boxed()
+    }
+
     fn memory(&self) -> Memory {
         Memory::default()
     }

@@ -2,6 +2,7 @@
 
 use super::{Case, Fixture, ONE, TWO, unsynced};
 use crate::{Commit, KeyRange, Packed, Write, appended, counter, stamped};
+use futures::executor::block_on;
 
 pub(super) const CASES: &[Case] = &[
     later_writes_win,
@@ -13,6 +14,7 @@ pub(super) const CASES: &[Case] = &[
     a_key_that_is_there_is_left_alone,
     any_bytes_are_kept,
     nothing_is_a_commit_too,
+    a_purge_takes_what_was_removed_and_nothing_else,
 ];
 
 fn later_writes_win(at: &mut Fixture<'_>) {
@@ -175,4 +177,28 @@ fn nothing_is_a_commit_too(at: &mut Fixture<'_>) {
     assert_eq!(committed.seqs, None);
     at.write([Write::put(ONE, "a", "")]);
     at.commit(Commit::default()).expect("a synced commit without writes is a barrier");
+}
+
+fn a_purge_takes_what_was_removed_and_nothing_else(at: &mut Fixture<'_>) {
+    let everything = |at: &Fixture<'_>| (at.scan(ONE), at.scan(TWO));
+    let purge = |at: &Fixture<'_>, ranges| block_on(at.engine.purge(ranges)).expect("nothing keeps what was removed");
+    purge(at, Vec::new());
+    purge(at, vec![(ONE, KeyRange::all()), (TWO, KeyRange::prefix(b"none"))]);
+    at.write((0..100u8).flat_map(|n| [Write::put(ONE, [n], [n; 100]), Write::put(TWO, [n], [n])]));
+    let before = everything(at);
+    purge(at, vec![(ONE, KeyRange::new([20], [30])), (TWO, KeyRange::all()), (TWO, KeyRange::new([9], [3]))]);
+    assert_eq!(everything(at), before, "what was not removed stays");
+    at.write([
+        Write::delete_range(ONE, KeyRange::new([20], [30])),
+        Write::delete(TWO, [50]),
+        Write::put(ONE, [40], ""),
+    ]);
+    let before = everything(at);
+    assert_eq!((before.0.len(), before.1.len()), (90, 99));
+    purge(at, vec![(ONE, KeyRange::new([20], [41])), (TWO, KeyRange::new([50], [51]))]);
+    assert_eq!(everything(at), before, "what comes next to it, or was written over it, stays");
+    at.write([Write::put(ONE, [25], "again")]);
+    at.reopen();
+    assert_eq!(at.get(ONE, [25]), Some(b"again".to_vec()));
+    assert_eq!(everything(at).0.len(), 91);
 }

@@ -7,10 +7,12 @@
 //! A compaction rewrites what is alive. It is made when at least as much is dead, so that no more is rewritten than goes.
 
 use super::database::Database;
-use crate::Space;
+use super::purge;
+use crate::{Error, KeyRange, Space};
 use rocksdb::{BottommostLevelCompaction, CompactOptions};
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -22,10 +24,10 @@ const WAITING_MAX: usize = 16;
 /// Fewer dead keys than this are not worth a thought.
 const DEAD_KEYS_MIN: u64 = 10_000;
 
-struct Request {
-    space: Space,
-    live_keys: u64,
-    done: oneshot::Sender<()>,
+enum Request {
+    Compact { space: Space, live_keys: u64, done: oneshot::Sender<()> },
+    Rewrite { ranges: Vec<(Space, KeyRange)>, done: oneshot::Sender<Result<Vec<PathBuf>, Error>> },
+    Gone { files: Vec<PathBuf>, done: oneshot::Sender<Result<(), Error>> },
 }
 
 /// The thread that compacts.
@@ -43,10 +45,28 @@ impl Compactor {
     /// Told when it is over, whatever came of it.
     pub(super) fn request(&self, space: Space, live_keys: u64) -> oneshot::Receiver<()> {
         let (done, over) = oneshot::channel();
-        if let Some((requests, _)) = &*self.running.lock().unwrap_or_else(PoisonError::into_inner) {
-            let _ = requests.try_send(Request { space, live_keys, done });
-        }
+        self.send(Request::Compact { space, live_keys, done });
         over
+    }
+
+    /// What is first done of a purge, see [`purge`].
+    pub(super) async fn rewrite(&self, ranges: Vec<(Space, KeyRange)>) -> Result<Vec<PathBuf>, Error> {
+        let (done, over) = oneshot::channel();
+        self.send(Request::Rewrite { ranges, done });
+        over.await.unwrap_or_else(|_| Err(nobody()))
+    }
+
+    /// What is looked at in the end of a purge.
+    pub(super) async fn gone(&self, files: Vec<PathBuf>) -> Result<(), Error> {
+        let (done, over) = oneshot::channel();
+        self.send(Request::Gone { files, done });
+        over.await.unwrap_or_else(|_| Err(nobody()))
+    }
+
+    fn send(&self, request: Request) {
+        if let Some((requests, _)) = &*self.running.lock().unwrap_or_else(PoisonError::into_inner) {
+            let _ = requests.try_send(request);
+        }
     }
 
     /// Breaks off what is going on and waits for the thread.
@@ -54,8 +74,8 @@ impl Compactor {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((requests, thread)) = running else { return };
         drop(requests);
-        // Compactions end at their next key. Nothing is lost: files count from when they are finished.
-        database.db().cancel_all_background_work(false);
+        // Compactions end at their next key.
+        database.break_off();
         if thread.join().is_err() {
             tracing::error!("the thread that compacts died");
         }
@@ -64,10 +84,22 @@ impl Compactor {
 
 fn run(database: &Database, requests: &Receiver<Request>) {
     let mut kept: HashMap<&str, u64> = HashMap::new();
-    for Request { space, live_keys, done } in requests {
-        compact(database, space, live_keys, kept.entry(space.name).or_default());
-        let _ = done.send(());
+    for request in requests {
+        // Nobody may wait for the answer any more.
+        match request {
+            Request::Compact { space, live_keys, done } => {
+                compact(database, space, live_keys, kept.entry(space.name).or_default());
+                let _ = done.send(());
+            }
+            Request::Rewrite { ranges, done } => drop(done.send(purge::rewrite(database, &ranges))),
+            Request::Gone { files, done } => drop(done.send(purge::gone(database, &files))),
+        }
     }
+}
+
+/// A purge that was not made.
+fn nobody() -> Error {
+    Error::Unpurged { reason: "the engine is closing, or very busy with compactions".to_owned() }
 }
 
 /// `kept` is how many keys the last compaction kept beyond the live ones that it was told of: snapshots see them, or nobody

@@ -1,5 +1,6 @@
 //! Opening the database: its spaces, its last seq, its folder.
 
+use super::pins::Pins;
 use super::tuning::Tuning;
 use crate::env::{Defect, Env};
 use crate::{Cache, Error, Memory, Options, Space};
@@ -8,6 +9,8 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Single-threaded means that spaces are fixed while it is open; reads and writes come from any thread.
 pub(super) type Db = DBWithThreadMode<SingleThreaded>;
@@ -37,6 +40,8 @@ pub(super) struct Database {
     path: PathBuf,
     tuning: Tuning,
     bounds: Memory,
+    pins: Arc<Pins>,
+    closing: AtomicBool,
 }
 
 /// Where seqs and times go on.
@@ -90,7 +95,15 @@ impl Database {
             }
         })?;
         let bounds = bounds(options);
-        Ok(Database { db, spaces, path: path.to_owned(), tuning, bounds })
+        Ok(Database {
+            db,
+            spaces,
+            path: path.to_owned(),
+            tuning,
+            bounds,
+            pins: Arc::default(),
+            closing: AtomicBool::new(false),
+        })
     }
 
     pub(super) fn memory(&self) -> Memory {
@@ -124,7 +137,15 @@ impl Database {
                 Err(error) => return Err(failed(error.into_string())),
             }
         };
-        Ok(Database { db, spaces, path: path.to_owned(), tuning, bounds: bounds(options) })
+        Ok(Database {
+            db,
+            spaces,
+            path: path.to_owned(),
+            tuning,
+            bounds: bounds(options),
+            pins: Arc::default(),
+            closing: AtomicBool::new(false),
+        })
     }
 
     /// Where seqs and times go on, from what the last batch with rows left.
@@ -159,6 +180,21 @@ impl Database {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Breaks off what RocksDB does in the background. Nothing is lost: files count from when they are finished.
+    pub(super) fn break_off(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.db.cancel_all_background_work(false);
+    }
+
+    /// Whether it was broken off, and will be from now on.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    pub(super) fn pins(&self) -> &Arc<Pins> {
+        &self.pins
     }
 
     pub(super) fn spaces(&self) -> &[Space] {

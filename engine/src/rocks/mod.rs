@@ -15,6 +15,7 @@
 //! | `overlay.rs` | what the group has written so far, laid over the database |
 //! | `request.rs` | a commit on its way, checked and measured on the caller's thread |
 //! | `compactor.rs` | the thread that gives back what removed ranges hold |
+//! | `purge.rs`, `pins.rs` | no file holds what was removed, once no snapshot from before is open |
 //! | `snapshot.rs` | snapshots and cursors that own what they borrow |
 //! | `database.rs` | opening: spaces, the last seq, folders made durable |
 //! | `tuning.rs` | RocksDB's options, each with its reason |
@@ -32,13 +33,15 @@ mod compactor;
 mod database;
 mod group;
 mod overlay;
+mod pins;
+mod purge;
 mod queue;
 mod request;
 mod snapshot;
 mod tuning;
 
 use crate::env::SharedEnv;
-use crate::{Commit, CommitError, Committed, Engine, Error, Health, Memory, Options, Snapshot, Space};
+use crate::{Commit, CommitError, Committed, Engine, Error, Health, KeyRange, Memory, Options, Snapshot, Space};
 use committer::Shared;
 use compactor::Compactor;
 use database::Database;
@@ -57,7 +60,7 @@ pub struct Rocks {
     group_bytes_max: usize,
     /// Taken by whoever closes first.
     committer: Mutex<Option<JoinHandle<()>>>,
-    compactor: Compactor,
+    compactor: Arc<Compactor>,
 }
 
 impl Rocks {
@@ -87,7 +90,12 @@ impl Rocks {
         })?;
         tracing::debug!(path = %path.display(), last_seq = start.last_seq, "engine opened");
         let group_bytes_max = options.group_bytes_max;
-        Ok(Arc::new(Rocks { shared, group_bytes_max, committer: Mutex::new(Some(committer)), compactor }))
+        Ok(Arc::new(Rocks {
+            shared,
+            group_bytes_max,
+            committer: Mutex::new(Some(committer)),
+            compactor: Arc::new(compactor),
+        }))
     }
 
     /// What is on disk in the folder `path` at this moment, beside whoever may have it open: nothing is locked and nothing
@@ -157,6 +165,17 @@ impl Engine for Rocks {
         let over = self.compactor.request(space, live_keys);
         // An error says that nobody will do it.
         Box::pin(async { drop(over.await) })
+    }
+
+    fn purge(&self, ranges: Vec<(Space, KeyRange)>) -> BoxFuture<'static, Result<(), Error>> {
+        // Not the database: a purge that waits must not keep the folder.
+        let (pins, compactor) = (Arc::clone(self.shared.database().pins()), Arc::clone(&self.compactor));
+        Box::pin(async move {
+            pins.wait_passed().await;
+            let old = compactor.rewrite(ranges).await?;
+            pins.wait_passed().await;
+            compactor.gone(old).await
+        })
     }
 
     fn close(&self) {

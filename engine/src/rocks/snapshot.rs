@@ -1,6 +1,7 @@
 //! Snapshots and cursors that own what they borrow.
 
 use super::database::{Database, Db, read};
+use super::pins::Pin;
 use crate::{Cache, Cursor, Error, KeyRange, Order, Snapshot, Space};
 use rocksdb::{DBRawIteratorWithThreadMode, ReadOptions, SnapshotWithThreadMode};
 use self_cell::self_cell;
@@ -9,10 +10,17 @@ use std::sync::Arc;
 type Pinned<'a> = SnapshotWithThreadMode<'a, Db>;
 type Iter<'a> = DBRawIteratorWithThreadMode<'a, Db>;
 
+/// What an open snapshot holds.
+pub(super) struct Held {
+    database: Arc<Database>,
+    /// Outlives the snapshot, which goes first.
+    _pin: Pin,
+}
+
 self_cell!(
     /// RocksDB's snapshot borrows the database; this one holds it.
     pub(super) struct Owned {
-        owner: Arc<Database>,
+        owner: Held,
         #[covariant]
         dependent: Pinned,
     }
@@ -20,23 +28,24 @@ self_cell!(
 
 impl Owned {
     pub(super) fn take(database: Arc<Database>) -> Owned {
-        Owned::new(database, |database| database.db().snapshot())
+        let pin = database.pins().pin();
+        Owned::new(Held { database, _pin: pin }, |held| held.database.db().snapshot())
     }
 }
 
 impl Snapshot for Owned {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let family = self.borrow_owner().family(space)?;
+        let family = self.borrow_owner().database.family(space)?;
         self.borrow_dependent().get_cf(family, key).map_err(read(space))
     }
 
     fn scan(self: Arc<Self>, space: Space, range: KeyRange, order: Order) -> Result<Box<dyn Cursor>, Error> {
-        self.borrow_owner().family(space)?;
+        self.borrow_owner().database.family(space)?;
         if range.is_empty() {
             return Ok(Box::new(Nothing));
         }
         let rows = Rows::try_new(self, |snapshot| {
-            let family = snapshot.borrow_owner().family(space)?;
+            let family = snapshot.borrow_owner().database.family(space)?;
             let mut options = ReadOptions::default();
             options.fill_cache(space.cache != Cache::SharedUnscanned);
             if !range.from.is_empty() {
