@@ -8,6 +8,7 @@ pub mod attach; // segments of a database that is lost
 pub mod catalog; // namespaces, tables and storages
 pub mod cold; // immutable Parquet segments, durable where they lie
 pub mod deletions; // objects that nothing names any more, and when they go
+pub mod erase; // a user's rows up to a cut, gone for good
 pub mod error; // what can go wrong
 pub mod hot; // rows, newest first to arrive
 pub mod ids; // names and numbers, each a type whose existence is its validity

@@ -6,7 +6,7 @@ use crate::path::{Template, Values, shard};
 use crate::published::Turns;
 use crate::secrets::Keyring;
 use crate::storages::Storages;
-use crate::{CATALOG, Catalog, Error, Kind, Readers, StorageId, Table, UserId, manifest, users};
+use crate::{CATALOG, Catalog, Error, Kind, Readers, Storage, StorageId, Table, UserId, manifest, users};
 use ebbtide_engine::{Commit, CommitError, Defect, Expect, Expected, SharedEngine, SharedEnv, Snapshot, Sync, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,6 +49,7 @@ pub struct Store {
     options: StoreOptions,
     catalog: Catalog,
     readers: Readers,
+    writers: Readers,
     database_id: String,
     /// Which of the times that this database was opened this is.
     life: String,
@@ -85,6 +86,7 @@ impl Store {
             env,
             options,
             readers: Readers::default(),
+            writers: Readers::default(),
             database_id,
             life,
             storages: Storages::default(),
@@ -121,6 +123,13 @@ impl Store {
     /// Who reads.
     pub fn readers(&self) -> &Readers {
         &self.readers
+    }
+
+    /// Who makes objects out of rows or manifests that he has read. Each registers before he reads, and leaves when a commit
+    /// names his object, or was refused, or there is none. So who has taken rows away, and then waits for those that registered
+    /// before, finds every object that was made of them where it lies, and none is named later.
+    pub fn writers(&self) -> &Readers {
+        &self.writers
     }
 
     /// Which database this is, for ever.
@@ -199,8 +208,16 @@ impl Store {
             .flatten()
             .find_map(|id| view.storage(id))
             .ok_or_else(|| Error::StorageNotFound { id: table.storage.to_string() })?;
+        Ok((storage.id.clone(), self.prefix_in(storage, table, user)?))
+    }
+
+    /// The folder in this storage that takes a user's files: no slash at either end.
+    ///
+    /// # Errors
+    /// [`Error::Path`] for a stored template or sharding that this version refuses.
+    pub fn prefix_in(&self, storage: &Storage, table: &Table, user: &UserId) -> Result<String, Error> {
         let (namespace, table_name) = (table.namespace.as_str(), table.name.as_str());
-        let prefix = match table.kind {
+        Ok(match table.kind {
             Kind::Shared => {
                 let values = Values { namespace, table_name, shard: "", user_id: "" };
                 Template::shared(&storage.shared_tables_template)?.resolve(&values)?
@@ -210,8 +227,7 @@ impl Store {
                 let values = Values { namespace, table_name, shard: &shard, user_id: user.as_str() };
                 Template::user(&storage.user_tables_template)?.resolve(&values)?
             }
-        };
-        Ok((storage.id.clone(), prefix))
+        })
     }
 }
 

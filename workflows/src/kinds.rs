@@ -1,10 +1,12 @@
 //! What the kinds of this crate share: how their parameters say which tables and how long, and how their steps read.
 
-use crate::{attach, flush, job_cleanup, orphan_sweep, segment_retention, verify};
+use crate::{
+    attach, flush, job_cleanup, orphan_sweep, segment_move, segment_retention, user_erase, user_export, verify,
+};
 use ebbtide_config::{parse_duration, show_duration};
 use ebbtide_engine::Snapshot;
 use ebbtide_runtime::{Step, StepError};
-use ebbtide_store::{Store, Table, TableId, View, deletions};
+use ebbtide_store::{Reading, Store, Table, TableId, View, deletions};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
@@ -19,7 +21,10 @@ pub const NAMES: &[&str] = &[
     flush::tables::KIND,
     job_cleanup::KIND,
     orphan_sweep::KIND,
+    segment_move::KIND,
     segment_retention::KIND,
+    user_erase::KIND,
+    user_export::KIND,
     verify::KIND,
 ];
 
@@ -191,6 +196,34 @@ pub(crate) async fn delete_due(cx: &Step) -> Result<deletions::Deleted, StepErro
             }
         },
         stop = signal.stopped() => Err(stop.into()),
+    }
+}
+
+/// Has the step count as one that writes objects out of what it reads from now on, until its commit is over: who erases a
+/// user waits for it. The next step, or the end of the claim, ends it.
+pub(crate) fn writes(store: &Store, cx: &mut Step) {
+    *cx.keep::<Reading>() = Some(store.writers().register());
+}
+
+/// The job writes no more objects.
+pub(crate) fn writes_no_more(cx: &mut Step) {
+    *cx.keep::<Reading>() = None;
+}
+
+/// How often a step that waits says that it does, so that nobody takes it for dead.
+const ALIVE: Duration = Duration::from_secs(10);
+
+/// Waits for others as long as they take, or until the job is to stop.
+pub(crate) async fn wait<T>(cx: &Step, others: impl Future<Output = T>) -> Result<T, StepError> {
+    let (signal, progress) = (cx.signal(), cx.progress().clone());
+    let mut alive = tokio::time::interval(ALIVE);
+    let mut others = std::pin::pin!(others);
+    loop {
+        tokio::select! {
+            done = &mut others => return Ok(done),
+            stop = signal.stopped() => return Err(stop.into()),
+            _ = alive.tick() => progress.alive(),
+        }
     }
 }
 

@@ -7,13 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The states of each kind, in the order of its path.
-const STATES: [(&str, &[&str]); 7] = [
+const STATES: [(&str, &[&str]); 10] = [
     ("attach", &["Queued", "Described", "Bare", "Done"]),
     ("flush", &["Queued", "Snapshotting", "Writing", "Deleting", "Done"]),
     ("flush_tables", &["Queued", "Asking", "Done"]),
     ("job_cleanup", &["Queued", "Snapshotting", "Deleting", "Done"]),
     ("orphan_sweep", &["Queued", "Snapshotting", "Listing", "Deleting", "Done"]),
+    ("segment_move", &["Queued", "Snapshotting", "Copying", "Deleting", "Done"]),
     ("segment_retention", &["Queued", "Snapshotting", "Writing", "Deleting", "Done"]),
+    ("user_erase", &["Queued", "Fencing", "Erasing", "Removing", "Purging", "Done"]),
+    ("user_export", &["Queued", "Snapshotting", "Copying", "Describing", "Done"]),
     ("verify", &["Queued", "Snapshotting", "Reading", "Done"]),
 ];
 

@@ -9,8 +9,8 @@ use ebbtide_runtime::{Job, JobId, NewJob, Status, Workflow};
 use ebbtide_store::cold::segment::{Part, Reader};
 use ebbtide_store::published::ObjectName;
 use ebbtide_store::{
-    ColumnType, FlushPolicy, Kind, Name, NewColumn, NewTable, Segment, StorageId, Store, StoreOptions, Table, UserId,
-    cold, hot, manifest,
+    ColumnType, FlushPolicy, Kind, Name, NewColumn, NewStorage, NewTable, Segment, StorageId, StorageType, Store,
+    StoreOptions, Table, UserId, cold, hot, manifest,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,10 @@ impl Shore {
             loop {
                 let (engine, env) = (builder.engine().clone(), builder.env().clone() as SharedEnv);
                 match Store::open(engine, env, StoreOptions::at(self.root())).await {
-                    Ok(store) => return store,
+                    Ok(store) => {
+                        self.open_others(&store).await;
+                        return store;
+                    }
                     // Threads of the life before have not all noticed yet that it is over.
                     Err(ebbtide_store::Error::Cold(cold::Error::InUse { .. })) => tokio::task::yield_now().await,
                     Err(error) => panic!("{error}"),
@@ -61,9 +64,43 @@ impl Shore {
         store
     }
 
+    /// As above: storages beside `local` fail for themselves alone, and are asked again.
+    async fn open_others(&self, store: &Arc<Store>) {
+        for storage in store.catalog().storages(&store.snapshot()).unwrap() {
+            while store.objects(&storage.id).is_err() && self.root_of(&storage.id).is_dir() {
+                store.check_storage(&storage.id).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
     /// The root of storage `local`.
     pub(crate) fn root(&self) -> PathBuf {
-        self.folder.path().join("storage")
+        self.root_of(&StorageId::local())
+    }
+
+    /// The root of a storage.
+    pub(crate) fn root_of(&self, storage: &StorageId) -> PathBuf {
+        let name = if *storage == StorageId::local() { "storage" } else { storage.as_str() };
+        self.folder.path().join(name)
+    }
+
+    /// One more storage, which is a folder beside that of `local`.
+    pub(crate) async fn storage(&self, id: &str) -> StorageId {
+        let id = StorageId::new(id).unwrap();
+        let new = NewStorage {
+            id: id.clone(),
+            name: None,
+            description: None,
+            storage_type: StorageType::Filesystem,
+            base_directory: self.root_of(&id).to_str().unwrap().to_owned(),
+            shared_tables_template: None,
+            user_tables_template: None,
+            credentials: None,
+            config_json: None,
+        };
+        self.store().create_storage(new).await.unwrap();
+        id
     }
 
     /// The store of this life.
@@ -130,9 +167,15 @@ impl Shore {
 
     /// The files of storage `local`, relative to its root, in order; without the manifests published beside them.
     pub(crate) fn files(&self) -> Vec<String> {
-        let mut files = Vec::new();
-        gather(&self.root(), &self.root(), &mut files);
+        let mut files = self.files_of(&StorageId::local());
         files.retain(|path| ObjectName::parse(path.rsplit('/').next().unwrap()).is_none());
+        files
+    }
+
+    /// All files of a storage, relative to its root, in order.
+    pub(crate) fn files_of(&self, storage: &StorageId) -> Vec<String> {
+        let (root, mut files) = (self.root_of(storage), Vec::new());
+        gather(&root, &root, &mut files);
         files.sort();
         files
     }
@@ -189,6 +232,14 @@ pub(crate) async fn run(world: &mut World, workflow: &str, body: Box<dyn Workflo
     let id: JobId = world.submit(NewJob::new(workflow, body)).await.unwrap();
     world.run_to_idle().await;
     world.job(&id)
+}
+
+/// From the next life on, which begins now, what failed is tried again a minute later at the soonest.
+pub(crate) async fn wait_long_after_a_failure(world: &mut World) {
+    world.options.backoff_min = Duration::from_secs(60);
+    world.env.set_chance(u64::MAX);
+    world.crash().await;
+    world.runtime().await;
 }
 
 /// Flushes a table, with a second passed before, so that each file has its own time.

@@ -2,7 +2,7 @@
 
 use crate::keys::JOBS;
 use ebbtide_engine::{
-    BoxFuture, Commit, CommitError, Committed, Engine, Health, Memory, SharedEngine, Snapshot, Space,
+    BoxFuture, Commit, CommitError, Committed, Engine, Error, Health, KeyRange, Memory, SharedEngine, Snapshot, Space,
 };
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -172,6 +172,10 @@ impl Engine for Mortal {
 
     fn compact(&self, space: Space, live_keys: u64) -> BoxFuture<'static, ()> {
         self.engine.compact(space, live_keys)
+    }
+
+    fn purge(&self, ranges: Vec<(Space, KeyRange)>) -> BoxFuture<'static, Result<(), Error>> {
+        self.engine.purge(ranges)
     }
 
     fn memory(&self) -> Memory {

@@ -269,6 +269,11 @@ impl World {
         assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
+    /// The folder that the engine is in.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Pulls the plug: the runtime ends where it stands. The next use starts another one.
     pub async fn crash(&mut self) {
         self.rise().await;

@@ -46,6 +46,10 @@ impl Engine for Faulty {
         self.below.compact(space, live_keys)
     }
 
+    fn purge(&self, ranges: Vec<(Space, KeyRange)>) -> BoxFuture<'static, Result<(), Error>> {
+        self.below.purge(ranges)
+    }
+
     fn memory(&self) -> Memory {
         self.below.memory()
     }

@@ -61,7 +61,10 @@ fn no_kind_was_lost_at_link_time() {
     let names = |text: &str| -> Vec<String> {
         text.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).map(str::to_owned).collect()
     };
-    assert_eq!(names(declared), ["flush", "job_cleanup", "orphan_sweep", "segment_retention", "verify"]);
+    assert_eq!(
+        names(declared),
+        ["flush", "job_cleanup", "orphan_sweep", "segment_move", "segment_retention", "verify"]
+    );
     assert_eq!(
         names(stored),
         [
@@ -72,7 +75,10 @@ fn no_kind_was_lost_at_link_time() {
             "flush_tables",
             "job_cleanup",
             "orphan_sweep",
+            "segment_move",
             "segment_retention",
+            "user_erase",
+            "user_export",
             "verify"
         ]
     );

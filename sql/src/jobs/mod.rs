@@ -4,6 +4,7 @@ mod control; // KILL, RETRY, PAUSE and RESUME JOB
 mod explain; // EXPLAIN JOB
 mod find; // the job that a statement names
 mod flush; // FLUSH
+mod user; // ERASE, EXPORT and MOVE USER, MOVE TABLE
 mod workflow; // RUN WORKFLOW and RELOAD WORKFLOWS
 
 use crate::error::{Error, Result, code};
@@ -17,6 +18,7 @@ pub(crate) fn columns(kind: &Kind) -> Option<&'static [&'static str]> {
         Kind::FlushTable(_) | Kind::FlushAll { .. } => Some(&flush::COLUMNS),
         Kind::Job(command) if command.verb == JobVerb::Explain => Some(&explain::COLUMNS),
         Kind::Job(_) => Some(&control::COLUMNS),
+        Kind::UserJob(_) => Some(&user::COLUMNS),
         Kind::RunWorkflow(_) => Some(&workflow::RUN_COLUMNS),
         Kind::ReloadWorkflows => Some(&workflow::RELOAD_COLUMNS),
         _ => None,
@@ -30,6 +32,7 @@ pub(crate) async fn run(session: &Session, kind: &Kind) -> Result<Outcome> {
         Kind::FlushAll { namespace } => flush::all(session, namespace.as_deref()).await,
         Kind::Job(command) if command.verb == JobVerb::Explain => explain::run(session, command).await,
         Kind::Job(command) => control::run(session, command).await,
+        Kind::UserJob(asked) => user::run(session, asked).await,
         Kind::RunWorkflow(name) => workflow::run(session, name).await,
         Kind::ReloadWorkflows => workflow::reload(session).await,
         _ => Err(Error::internal("not a statement about jobs")),

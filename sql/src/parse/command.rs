@@ -33,7 +33,7 @@ pub(super) fn flush(cursor: &mut Cursor<'_>) -> Result<Kind> {
 }
 
 /// `[IN [NAMESPACE] ns]`
-fn within(cursor: &mut Cursor<'_>) -> Result<Option<String>> {
+pub(super) fn within(cursor: &mut Cursor<'_>) -> Result<Option<String>> {
     if !cursor.eat(&["IN"]) && !cursor.eat(&["FROM"]) {
         return Ok(None);
     }

@@ -18,6 +18,7 @@ mod storage; // CREATE, ALTER, DROP and CHECK STORAGE
 mod tests;
 mod transaction; // BEGIN, COMMIT, ROLLBACK
 mod user; // CREATE, ALTER and DROP USER
+mod user_job; // ERASE, EXPORT and MOVE USER, MOVE TABLE
 
 pub(crate) use alter::AlterTable;
 pub(crate) use clause::{FLUSH_HINT, Policy};
@@ -28,6 +29,7 @@ pub(crate) use job::{JobCommand, JobVerb, WorkflowName};
 pub(crate) use setting::SetValue;
 pub(crate) use storage::{StorageCommand, StorageVerb};
 pub(crate) use user::{UserCommand, UserVerb};
+pub(crate) use user_job::{StorageName, UserJob};
 
 use crate::error::{Error, Result};
 use cursor::Cursor;
@@ -76,6 +78,7 @@ pub(crate) enum Kind {
         namespace: Option<String>,
     },
     Job(JobCommand),
+    UserJob(UserJob),
     RunWorkflow(WorkflowName),
     ReloadWorkflows,
     Show(Show),
@@ -142,6 +145,7 @@ impl Statement {
             Kind::User(command) => command.verb.tag(),
             Kind::FlushTable(_) | Kind::FlushAll { .. } => "FLUSH",
             Kind::Job(command) => command.verb.tag(),
+            Kind::UserJob(job) => job.tag(),
             Kind::RunWorkflow(_) => "RUN WORKFLOW",
             Kind::ReloadWorkflows => "RELOAD WORKFLOWS",
             Kind::Show(_) => "SHOW",
@@ -196,6 +200,9 @@ fn statement(text: &Text, tokens: &[TokenWithSpan]) -> Result<Kind> {
         "RESUME" => job::job(JobVerb::Resume, &mut cursor),
         "RUN" => job::run(&mut cursor),
         "RELOAD" => job::reload(&mut cursor),
+        "ERASE" => user_job::erase(&mut cursor),
+        "EXPORT" => user_job::export(&mut cursor),
+        "MOVE" => user_job::relocate(&mut cursor),
         "SHOW" => command::show(&mut cursor),
         "DESCRIBE" | "DESC" => command::describe(&mut cursor),
         "COPY" => copy::copy(&mut cursor),

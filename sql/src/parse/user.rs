@@ -81,7 +81,8 @@ fn command(verb: UserVerb, position: Option<u32>) -> Kind {
 }
 
 /// A name, folded to lower case; or any text in quotes of either sort, as it is.
-fn user(cursor: &mut Cursor<'_>) -> Result<(UserId, Option<u32>)> {
+/// A user's name, and where it stands.
+pub(super) fn user(cursor: &mut Cursor<'_>) -> Result<(UserId, Option<u32>)> {
     const WHAT: &str = "the name of a user";
     let here = cursor.here();
     let name = match cursor.peek() {

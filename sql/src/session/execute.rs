@@ -66,6 +66,7 @@ impl Session {
             Kind::FlushTable(_)
             | Kind::FlushAll { .. }
             | Kind::Job(_)
+            | Kind::UserJob(_)
             | Kind::RunWorkflow(_)
             | Kind::ReloadWorkflows => {
                 // EXPLAIN JOB changes nothing that a ROLLBACK would have to undo.

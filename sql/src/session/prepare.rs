@@ -76,6 +76,7 @@ impl Prepared {
             | Kind::User(_)
             | Kind::FlushTable(_)
             | Kind::FlushAll { .. }
+            | Kind::UserJob(_)
             | Kind::RunWorkflow(_)
             | Kind::ReloadWorkflows
             | Kind::Commit => true,

@@ -15,7 +15,11 @@ use serde_json::json;
 
 const COLUMNS: &[Column] = &[
     Column::new("name", Text, "Its name, as RUN WORKFLOW takes it; the flush of a table is called 'flush ns.table'."),
-    Column::new("kind", Text, "What it does: flush, job_cleanup, segment_retention, orphan_sweep, verify."),
+    Column::new(
+        "kind",
+        Text,
+        "What it does: flush, job_cleanup, segment_retention, segment_move, orphan_sweep, verify.",
+    ),
     Column::new(
         "trigger",
         Text,

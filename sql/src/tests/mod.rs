@@ -11,5 +11,6 @@ mod secrets;
 mod storages;
 mod system;
 mod users;
+mod users_jobs;
 mod workflows;
 mod writing;

@@ -109,6 +109,15 @@ impl Storage {
         format!("storage '{id}'")
     }
 
+    /// This storage with each of the templates that it had before.
+    pub(crate) fn former(&self) -> impl Iterator<Item = Storage> {
+        self.former_templates.iter().map(|Templates { shared, user }| Storage {
+            shared_tables_template: shared.clone(),
+            user_tables_template: user.clone(),
+            ..self.clone()
+        })
+    }
+
     fn templates(&self) -> Templates {
         Templates { shared: self.shared_tables_template.clone(), user: self.user_tables_template.clone() }
     }

@@ -9,6 +9,7 @@
 //! | refusals | `refusal.rs` | what a store says when it refuses, and what to do about it |
 //! | one owner | `owner.rs`, `owner/remote.rs` | a root belongs to one storage of one database, and to no folder above or below |
 //! | segments | `segment.rs` | rows to Parquet, row group by row group, with what the manifest wants to know of them |
+//! | copies | `copy.rs` | an object byte for byte to another storage, compared on the way |
 //! | proof | `conformance.rs`, `power_cut.rs` | what every storage must do; what is left of local files when the power goes |
 //!
 //! `cold` knows paths and bytes. Which segments count is the manifest's to say.
@@ -20,11 +21,13 @@ pub mod power_cut; // what an fsync has not reached is gone
 pub mod remote; // any object store
 pub mod segment; // Parquet
 
+mod copy;
 mod error;
 mod objects;
 pub(crate) mod owner;
 mod refusal;
 
+pub use copy::{CopyError, copy};
 pub use error::Error;
 pub use objects::{Listed, Objects, Stored, Upload, checksum, head, read};
 pub use owner::Owner;

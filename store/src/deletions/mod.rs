@@ -18,7 +18,7 @@ mod tests;
 pub use due::{Deleted, delete_due};
 pub use worker::Worker;
 
-use crate::{DELETIONS, Error, StorageId, TableId, UserId, keys};
+use crate::{DELETIONS, Error, StorageId, TableId, UserId, keys, quarantine};
 use ebbtide_engine::{Expect, KeyRange, Order, Snapshot, Write};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -116,6 +116,20 @@ pub fn is_pending(snapshot: &dyn Snapshot, storage: &StorageId, path: &str) -> R
 /// Expects this object not to be about to go.
 pub(crate) fn expect_absent(storage: &StorageId, path: &str) -> Expect {
     Expect::absent(DELETIONS, object_key(storage, path))
+}
+
+/// The writes that forget that this object is to go: it is gone, or never was. With them it leaves the quarantine.
+///
+/// # Errors
+/// The engine's.
+pub fn forget_object(snapshot: &dyn Snapshot, storage: &StorageId, path: &str) -> Result<Vec<Write>, Error> {
+    let key = object_key(storage, path);
+    let mut writes = vec![quarantine::release(storage, path)];
+    if let Some(time) = snapshot.get(DELETIONS, &key)? {
+        writes.push(Write::delete(DELETIONS, [DUE, &time, &keys::object(storage, path)].concat()));
+        writes.push(Write::delete(DELETIONS, key));
+    }
+    Ok(writes)
 }
 
 /// Bytes of a time that sort as the time does.

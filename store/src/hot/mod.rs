@@ -18,7 +18,9 @@ mod table_scan; // many users' rows, for a query
 #[cfg(test)]
 mod tests;
 
-pub use rows::{Counters, append, append_all, bytes, counters, delete_writes, forget_user, give_back, users};
+pub use rows::{
+    Counters, append, append_all, bytes, count_rows, counters, delete_writes, forget_user, give_back, users,
+};
 pub use scan::{HotScan, ScanTotals, scan};
 pub use table_scan::{TableScan, scan_table, scan_users};
 

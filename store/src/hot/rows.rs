@@ -2,7 +2,7 @@
 
 use crate::keys::{self, u64_value};
 use crate::{Error, HOT, HOT_COUNTERS, HOT_USERS, Seq, Table, TableId, UserId, users};
-use ebbtide_engine::{KeyRange, Order, Packed, SharedEngine, Snapshot, Write, counter};
+use ebbtide_engine::{KeyRange, Order, Packed, SharedEngine, Snapshot, Write, appended, counter};
 use std::sync::Arc;
 
 const ROWS: u8 = b'r';
@@ -97,6 +97,28 @@ pub fn bytes(snapshot: &Arc<dyn Snapshot>) -> Result<u64, Error> {
         }
     }
     Ok(bytes)
+}
+
+/// Counts a user's rows with `after < seq <= through` one by one, without looking into them.
+///
+/// # Errors
+/// The engine's, and [`Error::Corrupt`].
+pub fn count_rows(
+    snapshot: &Arc<dyn Snapshot>,
+    table: TableId,
+    user: &UserId,
+    after: Seq,
+    through: Seq,
+) -> Result<Counters, Error> {
+    let mut cursor = snapshot.clone().scan(HOT, keys::seqs(table, user, after, through), Order::Ascending)?;
+    let mut counted = Counters::default();
+    while let Some((key, value)) = cursor.next()? {
+        let (_, row) = appended(value)
+            .ok_or_else(|| Error::corrupt(format!("the hot row {} has {} bytes", key.escape_ascii(), value.len())))?;
+        counted.rows += 1;
+        counted.bytes += row.len() as u64;
+    }
+    Ok(counted)
 }
 
 /// Lets the engine give back the room of rows that were removed, in the background. Worth a call after many were.

@@ -69,6 +69,18 @@ impl Watermark {
         Self { seq, raw: Some(bits.to_be_bytes()), ..self.clone() }
     }
 
+    /// Whether there is one. Whoever had a row in a segment, or was erased, has one for ever.
+    pub fn is_stored(&self) -> bool {
+        self.raw.is_some()
+    }
+
+    /// The write by which the rows up to `seq` are erased: the next generation, so that whoever has read them is refused, and
+    /// raised, so that nobody reads them again.
+    pub(crate) fn erased(&self, seq: Seq) -> Write {
+        let bits = u128::from(seq.max(self.seq)) << 64 | u128::from(self.erase_generation.saturating_add(1));
+        Write::put(WATERMARKS, keys::user(self.table, &self.user), bits.to_be_bytes())
+    }
+
     /// Raises it. A watermark never falls: a lower `seq` leaves it where it is.
     pub(crate) fn raised(&self, seq: Seq) -> Write {
         debug_assert!(seq >= self.seq, "the watermark of {:?} would fall from {} to {seq}", self.user, self.seq);

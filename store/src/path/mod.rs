@@ -32,5 +32,6 @@ pub use file_name::{FileName, file_name};
 pub(crate) use nearest::nearest;
 pub use overlap::{Overlap, overlap};
 pub use template::{
-    SHARED_TABLES_TEMPLATE_DEFAULT, TEMPLATE_BYTES_MAX, Template, USER_TABLES_TEMPLATE_DEFAULT, Values, Variable,
+    EXPORTS, SHARED_TABLES_TEMPLATE_DEFAULT, TEMPLATE_BYTES_MAX, Template, USER_TABLES_TEMPLATE_DEFAULT, Values,
+    Variable,
 };

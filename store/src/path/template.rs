@@ -19,6 +19,9 @@ pub const USER_TABLES_TEMPLATE_DEFAULT: &str = "{namespace}/users/{tableName}/{s
 /// The longest template. With four values and a file name it still fits the 1,024 bytes of an S3 key for ordinary names.
 pub const TEMPLATE_BYTES_MAX: usize = 256;
 
+/// The folder of a storage in which exports lie. They are whoever's asked for them: no table's files come there.
+pub const EXPORTS: &str = "_exports";
+
 /// What filesystems hold in one path component.
 const COMPONENT_LIMIT: usize = 255;
 
@@ -225,6 +228,7 @@ impl Template {
             .map(|component| parse_component(whom, text, component))
             .collect::<Result<Vec<_>, _>>()?;
         check_order(whom, &components)?;
+        check_first(whom, &components)?;
         Ok(Template { whom, text: text.to_owned(), components })
     }
 }
@@ -309,6 +313,23 @@ fn check_shape(whom: Whom, component: &str, variable: Option<Variable>, literal_
         )));
     }
     Ok(())
+}
+
+/// Whatever the values are, no folder may begin with [`EXPORTS`]. Case is folded, as some filesystems do.
+fn check_first(whom: Whom, components: &[Component]) -> Result<(), Error> {
+    let Some(Component { before, variable, after }) = components.first() else { return Ok(()) };
+    let (before, after) = (before.to_ascii_lowercase(), after.to_ascii_lowercase());
+    let leads_there = match variable {
+        None => before == EXPORTS,
+        // A value never begins with `_`, see `escape`, so something has to stand before it.
+        Some(_) => !before.is_empty() && EXPORTS.strip_prefix(&*before).is_some_and(|rest| rest.ends_with(&*after)),
+    };
+    match leads_there {
+        true => {
+            Err(whom.rule(format!("its first folder could be {EXPORTS:?}, where exports lie; call it something else")))
+        }
+        false => Ok(()),
+    }
 }
 
 /// A8: which variables there must be, once each, and in which order.

@@ -95,6 +95,8 @@ struct Look {
 async fn user(store: &Arc<Store>, key: &[u8]) -> Result<bool, Error> {
     let (table_id, (user, _)) = (keys::table_of(key)?, keys::split_user(key)?);
     let _turn = store.turns().enter(key).await;
+    // A manifest says much of the rows that it names; who erases them waits for those that are being written.
+    let _writing = store.writers().register();
     let (looking, whom) = (store.clone(), user.clone());
     let Look { times, table, watermark, folders } = blocking(move || look(&looking, table_id, &whom)).await?;
     let Some(times) = times else { return Ok(true) };
@@ -110,7 +112,9 @@ async fn user(store: &Arc<Store>, key: &[u8]) -> Result<bool, Error> {
     for (folder, (segments, before)) in folders {
         let manifest = Manifest {
             ebbtide_manifest: Manifest::form(),
-            generation: before.as_ref().map_or(0, |before| before.generation) + 1,
+            generation: before
+                .as_ref()
+                .map_or_else(|| first(watermark.erase_generation), |before| before.generation + 1),
             written_at: store.env().now(),
             database_id: store.database_id().to_owned(),
             table: Table::clone(&table),
@@ -171,6 +175,12 @@ async fn user(store: &Arc<Store>, key: &[u8]) -> Result<bool, Error> {
         }
     }
     Ok(false)
+}
+
+/// The first number in a folder. An erasure forgets which were given; those after it are greater than all before it, so
+/// that no name comes up twice and the greatest is the last.
+fn first(erase_generation: u64) -> u64 {
+    erase_generation.min(u64::from(u32::MAX)) << 32 | 1
 }
 
 /// Whether it was committed; a mismatch says that somebody else published him, or that the table was dropped.

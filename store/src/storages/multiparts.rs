@@ -85,16 +85,50 @@ pub(super) async fn abort_leftovers(store: &Store, storage: &StorageId, objects:
 }
 
 fn leftovers(store: &Store, storage: &StorageId) -> Result<Vec<(String, String)>, Error> {
+    open_uploads(store, storage, |open| open.life != store.life())
+}
+
+/// Id and path of each open upload of a storage that is wanted.
+fn open_uploads(
+    store: &Store,
+    storage: &StorageId,
+    wanted: impl Fn(&Open) -> bool,
+) -> Result<Vec<(String, String)>, Error> {
     let prefix = keys::object(storage, "");
     let mut cursor = store.snapshot().scan(MULTIPARTS, KeyRange::prefix(&prefix), Order::Ascending)?;
     let mut found = Vec::new();
     while let Some((key, value)) = cursor.next()? {
         let id = std::str::from_utf8(&key[prefix.len()..]);
         match (id, serde_json::from_slice::<Open>(value)) {
-            (Ok(id), Ok(open)) if open.life != store.life() => found.push((id.to_owned(), open.path)),
+            (Ok(id), Ok(open)) if wanted(&open) => found.push((id.to_owned(), open.path)),
             (Ok(_), Ok(_)) => {}
             _ => return Err(Error::corrupt(format!("the multipart upload {}", key.escape_ascii()))),
         }
     }
     Ok(found)
+}
+
+impl Store {
+    /// The multipart uploads that are open in a folder, each with its object's path.
+    ///
+    /// # Errors
+    /// The engine's, and [`Error::Corrupt`].
+    pub fn open_uploads_in(&self, storage: &StorageId, folder: &str) -> Result<Vec<(String, String)>, Error> {
+        open_uploads(self, storage, |open| open.path.rsplit_once('/').map_or("", |(folder, _)| folder) == folder)
+    }
+
+    /// Aborts a multipart upload that nobody is at any more, unless it has been ended meanwhile.
+    ///
+    /// # Errors
+    /// The engine's; the storage's, and then it is still open.
+    pub async fn abort_upload(&self, storage: &StorageId, id: &str, path: &str) -> Result<(), Error> {
+        let key = keys::object(storage, id);
+        if self.snapshot().get(MULTIPARTS, &key)?.is_none() {
+            return Ok(());
+        }
+        self.objects(storage)?.abort_multipart(path, id).await?;
+        let writes = vec![Write::delete(MULTIPARTS, key)];
+        self.engine().commit(Commit { writes, sync: Sync::Unsynced, ..Commit::default() }).await?;
+        Ok(())
+    }
 }

@@ -14,7 +14,7 @@ use ebbtide_engine::Snapshot;
 use ebbtide_runtime::StepError;
 use ebbtide_store::cold::{self, segment};
 use ebbtide_store::manifest::Watermark;
-use ebbtide_store::{Segment, UserId, hot, manifest, path};
+use ebbtide_store::{Reading, Segment, UserId, hot, manifest, path};
 use futures::{FutureExt, TryStreamExt};
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
@@ -135,6 +135,8 @@ impl Encoder {
                 }
             }
             let mut lane = lane.take().unwrap_or_else(|| shared.runtime.block_on(lanes.enter(&place.storage)));
+            // Before the rows are read, until their object is named or given up: who erases them waits for it.
+            let writing = Arc::new(shared.store.writers().register());
             let (mut encoded, content, more) = match self.part(user, &place, number, &before) {
                 Ok(Some(part)) => part,
                 Ok(None) => {
@@ -156,7 +158,8 @@ impl Encoder {
             let bytes = content.bytes_held() + FILE_BYTES;
             lane.holds(bytes);
             let held = shared.runtime.block_on(upload::reserve(self.shared.clone(), bytes));
-            let sending = Sending { place: place.clone(), user: user.clone(), number, encoded, content, last: !more };
+            let sending =
+                Sending { place: place.clone(), user: user.clone(), number, encoded, content, last: !more, writing };
             let sent = sending.send(self.shared.clone(), earlier.replace(later), done);
             let shared = self.shared.clone();
             self.shared.runtime.spawn(async move {
@@ -350,12 +353,13 @@ struct Sending {
     encoded: Known,
     content: Content,
     last: bool,
+    writing: Arc<Reading>,
 }
 
 impl Sending {
     /// Makes the part durable and announces it, after the part before it: a user's watermark rises in order.
     async fn send(self, shared: Arc<Shared>, earlier: Option<oneshot::Receiver<()>>, done: oneshot::Sender<()>) {
-        let Self { place, user, number, encoded, content, last } = self;
+        let Self { place, user, number, encoded, content, last, writing } = self;
         let stored = match content {
             Content::Whole(bytes) => upload::put(&shared, &place, number, bytes.freeze()).await,
             Content::Streaming { path, upload } => upload.finish().await.map(|stored| (path, stored)),
@@ -400,6 +404,7 @@ impl Sending {
             watermark_after: encoded.watermark_after,
             bytes_hot: encoded.bytes_hot,
             failed_before: encoded.failed_before,
+            writing,
         };
         match shared.events.send(Event::Part(Box::new(part))).await {
             Ok(()) if last => drop(shared.events.send(Event::Done).await),

@@ -13,7 +13,7 @@ use super::{Cut, Resources, Totals, metrics::Counted, upload};
 use ebbtide_engine::{SharedEngine, SharedEnv};
 use ebbtide_runtime::{ProgressHandle, Signal, Step, StepError};
 use ebbtide_store::cold::{self, segment};
-use ebbtide_store::{Segment, Store, Table, UserId, hot, manifest::Watermark};
+use ebbtide_store::{Reading, Segment, Store, Table, UserId, hot, manifest::Watermark};
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,6 +34,8 @@ pub(super) struct Part {
     pub(super) bytes_hot: u64,
     /// The user has a record of a failed write, to be forgotten.
     pub(super) failed_before: bool,
+    /// Who erases these rows waits for it.
+    pub(super) writing: Arc<Reading>,
 }
 
 /// A user whose rows stay hot.
@@ -124,6 +126,8 @@ pub(super) struct Pipeline {
     events: mpsc::Receiver<Event>,
     ended: bool,
     last_failure: Option<String>,
+    /// Of the parts that were taken last: their commit is over when more are taken.
+    handing_over: Vec<Arc<Reading>>,
     /// What of the job's totals the process has counted.
     pub(super) counted: Counted,
     _stop: DropGuard,
@@ -195,11 +199,19 @@ impl Pipeline {
             tokio::task::spawn_blocking(move || encode_users(&shared, layout, &queued));
         }
         let counted = Counted::from(totals);
-        Ok(Self { events: finished, ended: false, last_failure: None, counted, _stop: dropped.drop_guard() })
+        Ok(Self {
+            events: finished,
+            ended: false,
+            last_failure: None,
+            handing_over: Vec::new(),
+            counted,
+            _stop: dropped.drop_guard(),
+        })
     }
 
     /// Waits until something is finished, then takes all that is, up to `users_max` parts.
     pub(super) async fn finished(&mut self, users_max: usize) -> Result<Finished, StepError> {
+        self.handing_over.clear();
         let mut finished = Finished::default();
         let mut first = if self.ended { None } else { self.events.recv().await };
         loop {
@@ -215,7 +227,10 @@ impl Pipeline {
                 },
             };
             match event {
-                Event::Part(part) => finished.parts.push(*part),
+                Event::Part(part) => {
+                    self.handing_over.push(part.writing.clone());
+                    finished.parts.push(*part);
+                }
                 Event::Done => finished.users_done += 1,
                 Event::Failed(user, reason) => {
                     self.last_failure = Some(reason.clone());

@@ -9,6 +9,7 @@ use crate::kinds::read;
 use ebbtide_engine::Snapshot;
 use ebbtide_runtime::{Step, StepError};
 use ebbtide_store::cold::{self, Listed};
+use ebbtide_store::path::EXPORTS;
 use ebbtide_store::quarantine::{self, Quarantined};
 use ebbtide_store::{StorageId, Store, deletions};
 use futures::StreamExt;
@@ -205,7 +206,7 @@ impl Judge {
             seen.objects += 1;
             seen.bytes += object.bytes;
             let Listed { path, bytes, modified_at } = &object;
-            if is_named(snapshot, &self.storage, path)? {
+            if path.split('/').next() == Some(EXPORTS) || is_named(snapshot, &self.storage, path)? {
                 continue;
             }
             let Some(ours) = Ours::at(path) else {

@@ -4,7 +4,7 @@
 //! readers hold up goes later, in the background or with the next run.
 
 use super::{Totals, Work, done::Done, writing::Writing};
-use crate::kinds::delete_due;
+use crate::kinds::{self, delete_due};
 use ebbtide_runtime::{Step, StepError};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,7 @@ pub(super) enum AfterDelete {
 impl Deleting {
     /// Only a `Writing` with no user left gives a `Deleting`.
     pub(super) fn new(_: Writing, at: i64, totals: Totals, cx: &mut Step) -> Self {
+        kinds::writes_no_more(cx);
         cx.synced();
         Self { at, totals }
     }

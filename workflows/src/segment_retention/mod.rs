@@ -20,7 +20,7 @@ mod done; // what came of it
 mod parameters; // what a config file says
 mod prefix; // how much of a user's segments is too old
 mod queued; // asked for
-mod rewrite; // a segment without its first rows
+pub(crate) mod rewrite; // a segment without its first rows
 mod snapshotting; // the cut-off is fixed
 mod writing; // user by user
 

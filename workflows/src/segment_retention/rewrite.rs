@@ -4,19 +4,18 @@
 //! is durable before anybody names it. Rows stream through, a batch at a time.
 
 use crate::flush::Resources;
+use crate::naming::{folder_of, free_path};
 use ebbtide_runtime::{Step, StepError};
 use ebbtide_store::cold::segment::{Finished, Layout, Options, Part, Reader, Writer};
-use ebbtide_store::cold::{self, Objects, Stored, Upload};
-use ebbtide_store::{Segment, Store, path};
+use ebbtide_store::cold::{self, Stored, Upload};
+use ebbtide_store::{Segment, Store};
 use std::sync::Arc;
 
 /// Rows decoded and encoded at a time.
 const BATCH_ROWS: usize = 8192;
-/// Names tried for one file. A claim uses up one for each time that its commit is refused.
-const NAMES_MAX: u32 = 1000;
 
 /// Why a segment was not written anew.
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     /// This segment's own trouble: others may do better.
     Segment(String),
     /// Everybody's.
@@ -42,7 +41,7 @@ impl From<ebbtide_store::Error> for Trouble {
 }
 
 /// Writes `old` anew without its first `rows` rows, and gives the segment that is to take its place.
-pub(super) async fn without_first(
+pub(crate) async fn without_first(
     rows: u64,
     old: &Segment,
     qualified_name: &str,
@@ -64,7 +63,10 @@ pub(super) async fn without_first(
     // Out of the same budget as the flushes: rows that are decoded, and what the writer holds.
     let _held = resources.reserve(2 * layout.memory_bytes_max(), cx.progress()).await;
 
-    let path = free_name(&*objects, &old.path, stamp, cx.epoch()).await?;
+    let folder = folder_of(&old.path);
+    let path = free_path(&*objects, folder, stamp, 1, cx.epoch())
+        .await?
+        .ok_or_else(|| Trouble::Segment(format!("too many names in {folder} are taken by files that nothing names")))?;
     let mut upload = objects.begin(&path).await?;
     let written = match write(&mut reader, layout, &mut upload, old, cx).await {
         Ok(written) => written,
@@ -86,7 +88,7 @@ pub(super) async fn without_first(
         )));
     }
     let Stored { bytes, crc32c } = upload.finish().await?;
-    cx.env().reached("segment_retention.writing.uploaded");
+    cx.env().reached("segment.rewritten");
     Ok(Segment {
         from_seq: written.from_seq,
         rows: written.rows,
@@ -140,17 +142,4 @@ async fn blocking<T: Send + 'static>(cx: &Step, work: impl FnOnce() -> T + Send 
     tokio::task::spawn_blocking(move || progress.charge(work))
         .await
         .map_err(|error| StepError::retry_because("encoding failed", error))
-}
-
-/// A name in the folder of `old` that no object has. No other job has this timestamp, and no other claim this epoch.
-async fn free_name(objects: &dyn Objects, old: &str, stamp: i64, epoch: u64) -> Result<String, Trouble> {
-    let folder = old.rsplit_once('/').map_or("", |(folder, _)| folder);
-    for tried in 0..NAMES_MAX {
-        let name = path::file_name(stamp, 1, epoch, tried);
-        let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
-        if cold::head(objects, &path).await?.is_none() {
-            return Ok(path);
-        }
-    }
-    Err(Trouble::Segment(format!("{NAMES_MAX} names beside {old} are taken by files that nothing names")))
 }

@@ -19,7 +19,7 @@ use super::{
     rewrite::{self, Trouble},
     snapshotting::Snapshotting,
 };
-use crate::kinds::{next_table, read};
+use crate::kinds::{self, next_table, read};
 use ebbtide_runtime::{Step, StepError};
 use ebbtide_store::deletions::{Deletion, Why};
 use ebbtide_store::manifest::{self, Entry, Start};
@@ -72,6 +72,7 @@ impl Writing {
             return self.finish(cx);
         };
         let store = cx.get::<Store>()?;
+        kinds::writes(&store, cx);
         // The objects that are read anew must not go meanwhile.
         let _reading = store.readers().register();
         let (after, counted, cutoff) = (self.after.clone(), self.counted.clone(), self.cutoff);

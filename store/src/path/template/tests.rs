@@ -148,3 +148,23 @@ proptest! {
         let _ = Template::shared(&text);
     }
 }
+
+#[test]
+fn no_template_leads_to_where_exports_lie() {
+    for (text, leads_there) in [
+        ("_exports/{namespace}/{tableName}/{userId}", true),
+        ("_Exports/{namespace}/{tableName}/{userId}", true),
+        ("_{namespace}/{tableName}/{userId}", true),
+        ("_e{namespace}s/{tableName}/{userId}", true),
+        ("_exports{namespace}/{tableName}/{userId}", true),
+        ("_exports2/{namespace}/{tableName}/{userId}", false),
+        ("_e{namespace}x/{tableName}/{userId}", false),
+        ("_f{namespace}/{tableName}/{userId}", false),
+        ("exports/{namespace}/{tableName}/{userId}", false),
+        ("{namespace}/_exports/{tableName}/{userId}", false),
+        ("{namespace}_exports/{tableName}/{userId}", false),
+    ] {
+        let refused = Template::user(text).is_err_and(|error| error.to_string().contains("where exports lie"));
+        assert_eq!(refused, leads_there, "{text}");
+    }
+}

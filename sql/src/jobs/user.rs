@@ -1,0 +1,80 @@
+//! ERASE USER, EXPORT USER, MOVE TABLE and MOVE USER: the answer is the id of the job that does it.
+
+use super::{runtime_error, submitted};
+use crate::error::Result;
+use crate::parse::{StorageName, UserJob};
+use crate::scan::Moment;
+use crate::session::{Outcome, Session};
+use crate::{show, storages};
+use ebbtide_runtime::NewJob;
+use ebbtide_store::{Name, StorageId, UserId};
+use ebbtide_workflows::kinds::Tables;
+use ebbtide_workflows::segment_move::{self, SegmentMove};
+use ebbtide_workflows::user_erase::UserErase;
+use ebbtide_workflows::user_export::UserExport;
+
+pub(super) const COLUMNS: [&str; 2] = ["job_id", "status"];
+
+/// Starts the job, or finds the one that does the same already.
+pub(super) async fn run(session: &Session, asked: &UserJob) -> Result<Outcome> {
+    let database = &session.database;
+    let job = {
+        let moment = Moment::take(database)?;
+        job(session, &moment, asked)?
+    };
+    let job = database.runtime.submit(job).await.map_err(runtime_error)?;
+    show::rows(&COLUMNS, &[vec![job.id().to_string(), submitted(&job).to_owned()]])
+}
+
+/// What is asked for, with every name in it looked up: what is not there is said now and not by the job.
+fn job(session: &Session, moment: &Moment, asked: &UserJob) -> Result<NewJob> {
+    Ok(match asked {
+        UserJob::Erase { user, namespace } => UserErase::job(user.clone(), namespace_of(moment, namespace.as_deref())?),
+        UserJob::Export { user, to, namespace } => {
+            let to = storage_id(session, moment, to)?;
+            UserExport::job(user.clone(), to, namespace_of(moment, namespace.as_deref())?)
+        }
+        UserJob::MoveTable { table, to } => {
+            let table = session.target(moment, table)?;
+            moved(Tables::Table(table.qualified_name()), None, storage_id(session, moment, to)?)
+        }
+        UserJob::MoveUser { user, namespace, to } => {
+            let tables = match namespace_of(moment, namespace.as_deref())? {
+                Some(namespace) => Tables::Namespace(namespace.to_string()),
+                None => Tables::All,
+            };
+            moved(tables, Some(user.clone()), storage_id(session, moment, to)?)
+        }
+    })
+}
+
+fn moved(tables: Tables, user: Option<UserId>, to: StorageId) -> NewJob {
+    let kind = segment_move::KIND;
+    let whose = match &tables {
+        Tables::Table(table) => table.clone(),
+        Tables::Namespace(namespace) => namespace.clone(),
+        Tables::All => String::new(),
+    };
+    // One move of the same at a time, wherever it goes: two would take segments from each other.
+    let key = format!("{kind}/{whose}/{}", user.as_ref().map_or("", UserId::as_str));
+    let parameters = SegmentMove { tables, user, ..SegmentMove::to(to) };
+    NewJob::new(kind, Box::new(parameters.job())).unique(key)
+}
+
+fn storage_id(session: &Session, moment: &Moment, name: &StorageName) -> Result<StorageId> {
+    match moment.catalog.storage(&name.id) {
+        Some(_) => Ok(name.id.clone()),
+        None => {
+            let missing = ebbtide_store::Error::StorageNotFound { id: name.id.to_string() };
+            Err(storages::refused(session, missing, name.position))
+        }
+    }
+}
+
+fn namespace_of(moment: &Moment, name: Option<&str>) -> Result<Option<Name>> {
+    let Some(name) = name else { return Ok(None) };
+    match moment.catalog.namespace(name) {
+        Some(namespace) => Ok(Some(namespace.name.clone())),
+        None => Err(ebbtide_store::Error::NamespaceNotFound { name: name.to_owned() }.into()),
+    }
+}

@@ -1,0 +1,209 @@
+//! Erases a user: all of his rows, hot and cold, in every USER table or in those of one namespace, on every storage.
+//!
+//! ```text
+//! Queued ─► Fencing(table) ─► Erasing(table) ─► Removing(table) ─► Purging ─► Done
+//!             ▲    │            ▲    │            ▲    │            ▲   │
+//!             └────┘            └────┘            └────┘            └───┘
+//!           next table       next segments     next objects      next tables
+//! ```
+//!
+//! What is erased is what had been written when the job began: rows up to one cut, kept in the job, the same after any
+//! restart. A row that the user writes later is a new row and stays.
+//!
+//! | state | what is gone when it ends | who is kept from bringing it back |
+//! | --- | --- | --- |
+//! | `Fencing` | hot rows | a flush that has read them expects another generation of the watermark |
+//! | `Erasing` | segments, from the manifest | a move or a rewriting expects the entry that it has read |
+//! | `Removing` | objects: segments, what nothing names, published manifests | whoever writes one at this moment is waited for |
+//! | `Purging` | what the engine's files still held | |
+//!
+//! It ends with a receipt: what was removed, and that it was looked for afterwards. As long as a storage cannot be asked the
+//! job is tried again; it does not end with something left.
+
+mod done; // the receipt
+mod erasing; // segments leave the manifest
+mod fencing; // hot rows go, and nobody brings them back
+mod folders; // where objects of his may lie
+mod purging; // the engine's files
+mod queued; // asked for, and the cut
+pub mod records; // objects that are to be gone in the end
+mod removing; // objects go, and are looked for
+
+#[cfg(test)]
+mod tests;
+
+use crate::kinds::{FILE_TIMESTAMP, Tables, read};
+use ebbtide_runtime::{BoxFuture, NewJob, Progress, Retry, Step, StepError, View, Workflow};
+use ebbtide_store::{Name, Store, Table, TableId, UserId, manifest};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The stable name of this kind in stored jobs.
+pub const KIND: &str = "user_erase";
+
+/// Raised when a stored body changes its shape; older bodies must still load.
+const BODY_VERSION: u32 = 1;
+
+/// How often the same is tried, with waits of up to five minutes: a storage may be down for a day.
+const ATTEMPTS_MAX: u32 = 300;
+const BACKOFF_MAX: Duration = Duration::from_secs(300);
+
+/// One erasure, and where the work stands.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct UserErase {
+    work: Work,
+    state: State,
+}
+
+/// What was asked for. It does not change while the job runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Work {
+    user: UserId,
+    namespace: Option<Name>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum State {
+    Queued(queued::Queued),
+    Fencing(fencing::Fencing),
+    Erasing(erasing::Erasing),
+    Removing(removing::Removing),
+    Purging(purging::Purging),
+    Done(done::Done),
+}
+
+impl UserErase {
+    /// The erasure of a user, not yet begun: of everything, or of what he has in one namespace.
+    pub fn new(user: UserId, namespace: Option<Name>) -> Self {
+        Self { work: Work { user, namespace }, state: State::Queued(queued::Queued::default()) }
+    }
+
+    /// As a job: there is one at a time for a user and a namespace, and it does not give up soon.
+    pub fn job(user: UserId, namespace: Option<Name>) -> NewJob {
+        let key = match &namespace {
+            Some(namespace) => format!("{KIND}/{namespace}/{user}"),
+            None => format!("{KIND}//{user}"),
+        };
+        let retry = Retry { attempts_max: Some(ATTEMPTS_MAX), backoff_min: None, backoff_max: Some(BACKOFF_MAX) };
+        NewJob { retry, ..NewJob::new(KIND, Box::new(Self::new(user, namespace))).unique(key) }
+    }
+}
+
+#[typetag::serde(name = "user_erase")]
+impl Workflow for UserErase {
+    fn step<'a>(self: Box<Self>, cx: &'a mut Step) -> BoxFuture<'a, Result<Box<dyn Workflow>, StepError>> {
+        Box::pin(async move {
+            let UserErase { work, state } = *self;
+            let state = match state {
+                State::Queued(s) => s.start(&work, cx).await?.into(),
+                State::Fencing(s) => s.fence_next(&work, cx).await?.into(),
+                State::Erasing(s) => s.erase_next(&work, cx).await?.into(),
+                State::Removing(s) => s.remove_next(&work, cx).await?.into(),
+                State::Purging(s) => s.purge_next(&work, cx).await?.into(),
+                State::Done(s) => s.into(),
+            };
+            Ok(Box::new(UserErase { work, state }) as Box<dyn Workflow>)
+        })
+    }
+
+    fn view(&self) -> View<'_> {
+        let (state, run) = match &self.state {
+            State::Queued(_) => ("Queued", None),
+            State::Fencing(s) => ("Fencing", Some(s.run())),
+            State::Erasing(s) => ("Erasing", Some(s.run())),
+            State::Removing(s) => ("Removing", Some(s.run())),
+            State::Purging(s) => ("Purging", Some(s.run())),
+            State::Done(s) => ("Done", Some(s.run())),
+        };
+        View {
+            subject: Some(self.work.user.as_str()),
+            parameters: serde_json::json!({
+                "user": self.work.user,
+                "namespace": self.work.namespace,
+                "cut": run.map(|run| run.cut),
+                FILE_TIMESTAMP: match &self.state {
+                    State::Erasing(s) => s.stamp(),
+                    _ => None,
+                },
+            }),
+            progress: run.map_or_else(Progress::default, Run::progress),
+            done: matches!(self.state, State::Done(_)),
+            result: match &self.state {
+                State::Done(s) => Some(s.result(&self.work)),
+                _ => None,
+            },
+            body_version: BODY_VERSION,
+            ..View::new(KIND, state)
+        }
+    }
+}
+
+/// What stays the same from the first state to the last, and what has been done so far.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Run {
+    /// When it began, microseconds since the Unix epoch.
+    at: i64,
+    /// Rows up to here go.
+    cut: u64,
+    totals: Totals,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Totals {
+    /// Tables in which he was known.
+    tables: u64,
+    rows_hot: u64,
+    rows_cold: u64,
+    /// Segments that left the manifest.
+    segments: u64,
+    /// Segments that held newer rows as well, and were written anew without the old ones.
+    segments_rewritten: u64,
+    /// Objects that were written down to be removed.
+    objects: u64,
+    /// Objects of those that were looked for after their removal, and were not there.
+    objects_gone: u64,
+    /// The storages in which those lay.
+    storages: BTreeSet<String>,
+}
+
+impl Run {
+    fn progress(&self) -> Progress {
+        let Totals { rows_hot, rows_cold, .. } = self.totals;
+        Progress { rows_done: rows_hot + rows_cold, ..Progress::default() }
+    }
+}
+
+impl Work {
+    fn tables(&self) -> Tables {
+        self.namespace.as_ref().map_or(Tables::All, |namespace| Tables::Namespace(namespace.to_string()))
+    }
+
+    /// The next of these tables in which the user was erased once: only they can hold something of his.
+    async fn next_fenced(&self, after: Option<TableId>, cx: &Step) -> Result<Option<Arc<Table>>, StepError> {
+        let store = cx.get::<Store>()?;
+        let (tables, user) = (self.tables(), self.user.clone());
+        read("reading the catalog", cx, move |snapshot| {
+            let view = store.catalog().view(&snapshot)?;
+            let mut after = after;
+            while let Some(table) = tables.next(&view, after) {
+                if manifest::watermark(&*snapshot, table.id, &user)?.erase_generation > 0 {
+                    return Ok(Some(table));
+                }
+                after = Some(table.id);
+            }
+            Ok::<_, ebbtide_store::Error>(None)
+        })
+        .await
+    }
+}
+
+macro_rules! state_from {
+    ($($module:ident::$name:ident),*) => {$(
+        impl From<$module::$name> for State {
+            fn from(state: $module::$name) -> Self { State::$name(state) }
+        }
+    )*};
+}
+state_from!(queued::Queued, fencing::Fencing, erasing::Erasing, removing::Removing, purging::Purging, done::Done);
