@@ -1,7 +1,7 @@
 //! All of the store, opened: the engine's spaces under their meanings, and the storages behind them.
 
 use crate::catalog::{DATABASE, NewStorage, StorageType, View};
-use crate::cold::{self, Objects};
+use crate::cold::{self, Objects, cloud};
 use crate::path::{Template, Values, shard};
 use crate::published::Turns;
 use crate::secrets::Keyring;
@@ -22,6 +22,8 @@ pub struct StoreOptions {
     pub shards: Arc<shard::Registry>,
     /// How storages that are folders write.
     pub local: cold::local::Options,
+    /// Where storages that are in clouds are reached.
+    pub clouds: Arc<dyn cloud::Connect>,
     /// The keys that seal credentials of storages at rest.
     pub keyring: Keyring,
 }
@@ -37,6 +39,7 @@ impl StoreOptions {
             row_bytes_max: ROW_BYTES_MAX,
             shards: Arc::default(),
             local: cold::local::Options::default(),
+            clouds: Arc::new(cloud::Network),
             keyring: Keyring::default(),
         }
     }

@@ -21,13 +21,14 @@ const SLEEPS: [&str; 4] = [
 const DEADLINE: &str = concat!("() = tokio::time::", "sleep(");
 
 /// Where pausing is what is wanted, and why.
-const PAUSES: [(&str, &str); 8] = [
+const PAUSES: [(&str, &str); 9] = [
     ("runtime/benches", "a benchmark looks on for a while, at a steady pace"),
     ("runtime/tests/promises/stopped.rs", "a stopped process has to miss its beats, by a clock that nobody holds"),
     ("server/src/bench", "a benchmark watches what cannot signal: PostgreSQL coming up, memory settling"),
     ("server/src/cli/flush.rs", "a job in another process can only be asked after"),
     ("server/src/observe/http.rs", "after the operating system could not give a connection, it is left alone"),
     ("server/src/wire/mod.rs", "after the operating system could not give a connection, it is left alone"),
+    ("store/src/cold/faults/store.rs", "a slow store is one of its faults"),
     ("tests/tests/kit/proxy.rs", "a slow network is one of its faults"),
     ("workflows/src/flush/trigger.rs", "rows that arrive close together are counted once"),
 ];

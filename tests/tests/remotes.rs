@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ebbtide_engine::SharedEnv;
 use ebbtide_engine::env::SystemEnv;
-use ebbtide_store::cold::cloud::{self, Location, Provider};
+use ebbtide_store::cold::cloud::{self, Connect, Location, Network, Provider};
 use ebbtide_store::cold::conformance::conformance;
 use ebbtide_store::cold::{Error, Objects, Owner, Stored, checksum};
 use ebbtide_store::secrets::Secret;
@@ -56,7 +56,7 @@ fn location(cloud: &Cloud, folder: &str, config: Value) -> Location {
 /// The objects of a folder.
 async fn connect(cloud: &Cloud, folder: &str, config: Value) -> Arc<dyn Objects> {
     let env: SharedEnv = Arc::new(SystemEnv);
-    cloud::connect(&location(cloud, folder, config), "tides", None, &env).await.expect("a client can be made")
+    Network.connect(&location(cloud, folder, config), "tides", None, &env).await.expect("a client can be made")
 }
 
 /// Bytes that repeat at no power of two, so that a piece in the wrong place shows.
@@ -78,7 +78,8 @@ async fn conforms(cloud: &Cloud) {
     conformance(connect(cloud, "", json!({})).await).await;
     let owner = Owner { database_id: "a database".to_owned(), storage_id: "tides".to_owned() };
     let env: SharedEnv = Arc::new(SystemEnv);
-    let owned = cloud::open(&location(cloud, "a/b", json!({})), &owner, None, &env).await.expect("nobody owns it");
+    let place = location(cloud, "a/b", json!({}));
+    let owned = cloud::open(&Network, &place, &owner, None, &env).await.expect("nobody owns it");
     conformance(owned).await;
 }
 

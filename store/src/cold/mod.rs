@@ -10,12 +10,13 @@
 //! | one owner | `owner.rs`, `owner/remote.rs` | a root belongs to one storage of one database, and to no folder above or below |
 //! | segments | `segment.rs` | rows to Parquet, row group by row group, with what the manifest wants to know of them |
 //! | copies | `copy.rs` | an object byte for byte to another storage, compared on the way |
-//! | proof | `conformance.rs`, `power_cut.rs` | what every storage must do; what is left of local files when the power goes |
+//! | proof | `conformance.rs`, `power_cut.rs`, `faults.rs` | what every storage must do; what is left of local files when the power goes; an object store that fails as a test says |
 //!
 //! `cold` knows paths and bytes. Which segments count is the manifest's to say.
 
 pub mod cloud; // S3, GCS and Azure
 pub mod conformance; // one suite for the seam, run against each storage
+pub mod faults; // requests that fail as a test says
 pub mod local; // durable files
 pub mod power_cut; // what an fsync has not reached is gone
 pub mod remote; // any object store

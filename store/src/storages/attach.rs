@@ -2,8 +2,7 @@
 
 use super::{Place, unusable};
 use crate::catalog::{NewStorage, Storage};
-use crate::cold::remote::Remote;
-use crate::cold::{self, Objects, Owner, cloud, owner};
+use crate::cold::{self, Objects, Owner, owner};
 use crate::{Error, StorageId, Store};
 use std::sync::Arc;
 
@@ -41,7 +40,7 @@ impl Store {
             // Nobody's. It holds a lost database's objects, so there may be many.
             None => {
                 if let Place::Cloud(location) = &place {
-                    let remote = self.connect(location, &id).await.map_err(|error| unusable(&id, &error))?;
+                    let remote = self.connect(location, &id, None).await.map_err(|error| unusable(&id, &error))?;
                     owner::remote::claim(&remote, &wanted, usize::MAX).await.map_err(|error| unusable(&id, &error))?;
                 }
             }
@@ -94,7 +93,7 @@ impl Store {
                 let root = root.clone();
                 blocking(move || owner::read(&root)).await
             }
-            Place::Cloud(location) => owner::remote::owner_of(&*self.connect(location, id).await?).await,
+            Place::Cloud(location) => owner::remote::owner_of(&*self.connect(location, id, None).await?).await,
         }
     }
 
@@ -106,18 +105,13 @@ impl Store {
                 blocking(move || owner::take_over(&root, &found, &wanted)).await
             }
             Place::Cloud(location) => {
-                let remote = self.connect(location, id).await.map_err(|error| unusable(id, &error))?;
+                let remote = self.connect(location, id, None).await.map_err(|error| unusable(id, &error))?;
                 let objects: Arc<dyn Objects> = remote.clone();
                 self.probe(id, &objects).await?;
                 owner::remote::take_over(&remote, found, wanted).await
             }
         };
         taken.map_err(|error| unusable(id, &error))
-    }
-
-    /// The objects of a place in a cloud, whoever owns it.
-    async fn connect(&self, location: &cloud::Location, id: &StorageId) -> Result<Arc<Remote>, cold::Error> {
-        cloud::connect(location, id.as_str(), None, self.env()).await
     }
 }
 

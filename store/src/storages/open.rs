@@ -5,6 +5,7 @@
 
 use super::{Place, multiparts};
 use crate::cold::local::Local;
+use crate::cold::remote::{Multiparts, Remote};
 use crate::cold::{self, Objects, Owner, cloud, owner};
 use crate::{Error, Storage, StorageId, Store};
 use futures::{StreamExt, stream};
@@ -153,9 +154,19 @@ impl Store {
             }
             Place::Cloud(location) => {
                 let multiparts = multiparts::Recorder::of(self, id);
-                Ok(cloud::open(location, &owner, Some(multiparts), self.env()).await?)
+                Ok(cloud::open(&*self.options().clouds, location, &owner, Some(multiparts), self.env()).await?)
             }
         }
+    }
+
+    /// The objects of a place in a cloud, whoever owns it.
+    pub(super) async fn connect(
+        &self,
+        location: &cloud::Location,
+        id: &StorageId,
+        multiparts: Option<Arc<dyn Multiparts>>,
+    ) -> Result<Arc<Remote>, cold::Error> {
+        self.options().clouds.connect(location, id.as_str(), multiparts, self.env()).await
     }
 
     /// Takes over the root of a storage of this database that is no more.
@@ -168,7 +179,7 @@ impl Store {
         match place {
             Place::Folder(root) => owner::abandon(Path::new(root), found)?,
             Place::Cloud(location) => {
-                let remote = cloud::connect(location, id.as_str(), None, self.env()).await?;
+                let remote = self.connect(location, id, None).await?;
                 owner::remote::abandon(&remote, found).await?;
             }
         }

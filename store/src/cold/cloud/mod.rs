@@ -26,7 +26,9 @@ pub use settings::Settings;
 
 use super::remote::{self, Multiparts, Remote};
 use super::{Error, Owner, owner};
+use async_trait::async_trait;
 use ebbtide_engine::SharedEnv;
+use std::fmt::Debug;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -81,40 +83,61 @@ impl Location {
     }
 }
 
+/// Where clouds are reached.
+#[async_trait]
+pub trait Connect: Debug + Send + Sync {
+    /// The objects of a place, whoever owns it. `name` is the storage's, for numbers and the log.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] when no client can be made.
+    async fn connect(
+        &self,
+        location: &Location,
+        name: &str,
+        multiparts: Option<Arc<dyn Multiparts>>,
+        env: &SharedEnv,
+    ) -> Result<Arc<Remote>, Error>;
+}
+
 /// Opens a storage for its owner: its root must be his, or nobody's yet.
 ///
 /// # Errors
 /// [`Error::Setup`] when no client can be made; [`Error::Store`] when the store refuses or cannot be reached;
 /// [`Error::Owned`] and [`Error::Nested`] when the prefix, one above it or one below it is somebody else's.
 pub async fn open(
+    clouds: &dyn Connect,
     location: &Location,
     owner: &Owner,
     multiparts: Option<Arc<dyn Multiparts>>,
     env: &SharedEnv,
 ) -> Result<Arc<Remote>, Error> {
-    let remote = connect(location, &owner.storage_id, multiparts, env).await?;
+    let remote = clouds.connect(location, &owner.storage_id, multiparts, env).await?;
     owner::remote::claim(&remote, owner, owner::remote::OBJECTS_MAX).await?;
     Ok(remote)
 }
 
-/// The objects of a place, whoever owns it. `name` is the storage's, for numbers and the log.
-///
-/// # Errors
-/// [`Error::Setup`] when no client can be made.
-pub async fn connect(
-    location: &Location,
-    name: &str,
-    multiparts: Option<Arc<dyn Multiparts>>,
-    env: &SharedEnv,
-) -> Result<Arc<Remote>, Error> {
-    let Location { address, settings, .. } = location;
-    let options =
-        remote::Options { part_bytes: settings.part_bytes, parts_max: settings.parts_in_flight_max, multiparts };
-    let (prefix, uri) = (address.prefix.as_str(), address.to_string());
-    let runtime = Handle::current();
-    match client::connect(location, name, env).await? {
-        client::Client::S3(store) => Remote::new(store, prefix, &uri, runtime, options),
-        client::Client::Gcs(store) => Remote::new(store, prefix, &uri, runtime, options),
-        client::Client::Azure(store) => Remote::new(store, prefix, &uri, runtime, options),
+/// Over the network. Tests have [`faults::Bucket`](crate::cold::faults::Bucket) in its place.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Network;
+
+#[async_trait]
+impl Connect for Network {
+    async fn connect(
+        &self,
+        location: &Location,
+        name: &str,
+        multiparts: Option<Arc<dyn Multiparts>>,
+        env: &SharedEnv,
+    ) -> Result<Arc<Remote>, Error> {
+        let Location { address, settings, .. } = location;
+        let options =
+            remote::Options { part_bytes: settings.part_bytes, parts_max: settings.parts_in_flight_max, multiparts };
+        let (prefix, uri) = (address.prefix.as_str(), address.to_string());
+        let runtime = Handle::current();
+        match client::connect(location, name, env).await? {
+            client::Client::S3(store) => Remote::new(store, prefix, &uri, runtime, options),
+            client::Client::Gcs(store) => Remote::new(store, prefix, &uri, runtime, options),
+            client::Client::Azure(store) => Remote::new(store, prefix, &uri, runtime, options),
+        }
     }
 }

@@ -11,7 +11,8 @@ use futures::TryStreamExt;
 /// Objects looked through for owners below a new root, which is meant to be empty.
 pub(in crate::cold) const OBJECTS_MAX: usize = 100_000;
 
-/// Takes the root of `remote` for `owner`, or tells why it cannot be. Repeatable.
+/// Takes the root of `remote` for `owner`, or tells why it cannot be: it, one above it or one below it is somebody else's.
+/// Repeatable.
 ///
 /// A root that nobody owns is looked through for roots of others, up to so many objects.
 pub(crate) async fn claim(remote: &Remote, owner: &Owner, objects_max: usize) -> Result<(), Error> {
