@@ -16,8 +16,10 @@ use tokio::runtime::Handle;
 
 use super::{Error, Listed, Objects, Stored, Upload, local, objects::check_path, owner};
 
+use entire::Entire;
 use multipart::Multipart;
 
+mod entire; // no read ends early
 mod multipart;
 #[cfg(test)]
 mod tests;
@@ -64,6 +66,8 @@ pub struct Remote {
 
 struct Shared {
     store: Arc<dyn Store>,
+    /// The same store, to be read from.
+    reads: Arc<dyn ObjectStore>,
     prefix: Path,
     options: Options,
     /// Where the store's requests run when a thread that may block asks for them.
@@ -89,12 +93,13 @@ impl Remote {
             path: prefix.to_owned(),
             problem: "a prefix has plain components with one slash between them",
         })?;
+        let reads: Arc<dyn ObjectStore> = Arc::new(Entire(Arc::clone(&store) as Arc<dyn ObjectStore>));
         let reader: Arc<dyn ObjectStore> = if prefix.is_root() {
-            Arc::clone(&store) as Arc<dyn ObjectStore>
+            Arc::clone(&reads)
         } else {
-            Arc::new(PrefixStore::new(Arc::clone(&store) as Arc<dyn ObjectStore>, prefix.clone()))
+            Arc::new(PrefixStore::new(Arc::clone(&reads), prefix.clone()))
         };
-        let shared = Arc::new(Shared { store, prefix, options, runtime });
+        let shared = Arc::new(Shared { store, reads, prefix, options, runtime });
         Ok(Arc::new(Remote { shared, reader, uri: uri.to_owned() }))
     }
 }
@@ -114,7 +119,7 @@ impl Remote {
     /// An object of the bucket, whatever the prefix; none if there is none of this name.
     pub(super) async fn read_whole(&self, path: &str) -> Result<Option<Bytes>, Error> {
         let location = Path::parse(path).map_err(|error| failed(path, error.into()))?;
-        match self.shared.store.get(&location).await {
+        match self.shared.reads.get(&location).await {
             Ok(found) => found.bytes().await.map(Some).map_err(|source| failed(path, source)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(source) => Err(failed(path, source)),
@@ -137,7 +142,7 @@ impl Remote {
         let location = Path::parse(self.whole(path)).map_err(|error| failed(path, error.into()))?;
         let changed =
             || Error::OwnerUnreadable { path: self.uri.clone(), problem: "it has changed just now".to_owned() };
-        let found = self.shared.store.get(&location).await.map_err(|source| failed(path, source))?;
+        let found = self.shared.reads.get(&location).await.map_err(|source| failed(path, source))?;
         let version = UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
         if !expected(&found.bytes().await.map_err(|source| failed(path, source))?) {
             return Err(changed());

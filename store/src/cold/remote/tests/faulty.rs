@@ -237,6 +237,43 @@ async fn a_delete_is_done_or_fails_or_is_lost() {
     }
 }
 
+#[tokio::test]
+async fn a_read_that_ends_early_is_an_error_and_never_fewer_bytes() {
+    let world = World::new();
+    let bytes = pattern(1000, 1);
+    world.beneath.put_small("a", bytes.clone()).await.unwrap();
+    for left in [0, 1, 999] {
+        world.faults.calm();
+        world.faults.add(Rule::new(Operation::Get, Fault::Truncated(left)));
+        let reader = world.objects.object_store();
+        let at = Path::parse("a").unwrap();
+        let refusals = [
+            checksum(&*world.objects, "a").await.map(drop).unwrap_err().to_string(),
+            crate::cold::read(&*world.objects, "a").await.map(drop).unwrap_err().to_string(),
+            reader.get_range(&at, 0..1000).await.map(drop).unwrap_err().to_string(),
+            // Ranges that are far from one another in an answer that holds only the first.
+            reader.get_ranges(&at, &[0..1, 999..1000]).await.map(drop).unwrap_err().to_string(),
+        ];
+        for refusal in refusals {
+            assert!(refusal.contains(&format!("ended after {left} of 1000 bytes")), "{refusal}");
+        }
+    }
+    world.faults.calm();
+    assert_eq!(checksum(&*world.objects, "a").await.unwrap().unwrap().bytes, 1000);
+    assert_eq!(world.objects.object_store().head(&Path::parse("a").unwrap()).await.unwrap().size, 1000);
+}
+
+#[tokio::test]
+async fn a_range_that_an_object_does_not_have_is_an_error_and_never_fewer_bytes() {
+    let world = World::new();
+    world.beneath.put_small("a", pattern(50, 1)).await.unwrap();
+    let (reader, at) = (world.objects.object_store(), Path::parse("a").unwrap());
+    let error = reader.get_range(&at, 40..60).await.unwrap_err().to_string();
+    assert!(error.contains("bytes 40 to 60") && error.contains("50"), "{error}");
+    assert!(reader.get_ranges(&at, &[0..10, 60..70]).await.is_err());
+    assert_eq!(reader.get_range(&at, 40..50).await.unwrap().len(), 10);
+}
+
 #[derive(Debug, Clone)]
 struct Step {
     len: usize,
