@@ -6,6 +6,7 @@ use arrow::datatypes::Int64Type;
 use ebbtide_engine::{Commit, SharedEnv};
 use ebbtide_runtime::testing::World;
 use ebbtide_runtime::{Job, JobId, NewJob, Status, Workflow};
+use ebbtide_store::cold::faults::Bucket;
 use ebbtide_store::cold::segment::{Part, Reader};
 use ebbtide_store::published::ObjectName;
 use ebbtide_store::{
@@ -22,18 +23,25 @@ use std::time::Duration;
 pub(crate) struct Shore {
     folder: Arc<tempfile::TempDir>,
     store: Arc<Mutex<Weak<Store>>>,
+    /// Where its storages of clouds are.
+    pub(crate) bucket: Bucket,
 }
 
 /// A world with a store in it and no table.
 pub(crate) async fn world(env: ebbtide_runtime::testing::Env) -> (World, Shore) {
-    let shore = Shore { folder: Arc::new(tempfile::tempdir().unwrap()), store: Arc::default() };
+    let options = Options { row_group_rows_max: 40, segment_rows_max: 100, encoders: 1, ..Options::default() };
+    world_by(env, Bucket::default(), options).await
+}
+
+/// The same by a bucket that may not be new, and with flushes that are bounded like this.
+pub(crate) async fn world_by(env: ebbtide_runtime::testing::Env, bucket: Bucket, options: Options) -> (World, Shore) {
+    let shore = Shore { folder: Arc::new(tempfile::tempdir().unwrap()), store: Arc::default(), bucket };
     let spaces = [ebbtide_store::SPACES, crate::SPACES].concat();
     let opening = shore.clone();
     let mut world = World::with_env(env, &spaces).prepare(move |builder| {
-        let shore = opening.clone();
+        let (shore, options) = (opening.clone(), options.clone());
         Box::pin(async move {
             let store = shore.open(&builder).await;
-            let options = Options { row_group_rows_max: 40, segment_rows_max: 100, encoders: 1, ..Options::default() };
             builder.with(store).with(Arc::new(Resources::new(options)))
         })
     });
@@ -48,7 +56,9 @@ impl Shore {
         let opened = async {
             loop {
                 let (engine, env) = (builder.engine().clone(), builder.env().clone() as SharedEnv);
-                match Store::open(engine, env, StoreOptions::at(self.root())).await {
+                let clouds = Arc::new(self.bucket.clone());
+                let options = StoreOptions { clouds, ..StoreOptions::at(self.root()) };
+                match Store::open(engine, env, options).await {
                     Ok(store) => {
                         self.open_others(&store).await;
                         return store;
@@ -108,15 +118,25 @@ impl Shore {
         self.store.lock().unwrap().upgrade().expect("the runtime of this life has it")
     }
 
+    /// A storage of this name in the bucket, below this prefix.
+    pub(crate) async fn cloud(&self, id: &str, prefix: &str) -> StorageId {
+        self.store().create_storage(in_bucket(id, prefix)).await.unwrap().id.clone()
+    }
+
     /// A table `chat.<table>` of `id` and `text`, that is flushed only when asked.
     pub(crate) async fn table(&self, table: &str, kind: Kind) -> Arc<Table> {
+        self.table_in(StorageId::local(), table, kind).await
+    }
+
+    /// The same in another storage.
+    pub(crate) async fn table_in(&self, storage: StorageId, table: &str, kind: Kind) -> Arc<Table> {
         let column = |text, column_type, nullable| NewColumn { name: name(text), column_type, nullable };
         let new = NewTable {
             namespace: name("chat"),
             name: name(table),
             kind,
             columns: vec![column("id", ColumnType::BigInt, false), column("text", ColumnType::Text, true)],
-            storage: StorageId::local(),
+            storage,
             use_user_storage: false,
             sharding: "none".to_owned(),
             flush: FlushPolicy { rows: Some(999_999), ..FlushPolicy::default() },
@@ -216,6 +236,21 @@ fn gather(root: &Path, folder: &Path, files: &mut Vec<String>) {
         } else {
             files.push(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned());
         }
+    }
+}
+
+/// A storage of this name in the bucket, to be made or attached.
+pub(crate) fn in_bucket(id: &str, prefix: &str) -> NewStorage {
+    NewStorage {
+        id: StorageId::new(id).unwrap(),
+        name: None,
+        description: None,
+        storage_type: StorageType::S3,
+        base_directory: format!("s3://bucket/{prefix}"),
+        shared_tables_template: None,
+        user_tables_template: None,
+        credentials: None,
+        config_json: None,
     }
 }
 

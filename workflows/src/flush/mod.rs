@@ -209,4 +209,6 @@ fn table_of(
 #[cfg(test)]
 mod deaths;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod tests;

@@ -51,6 +51,11 @@ impl Memory {
         self.open().len()
     }
 
+    /// Their parts, which is what a store bills.
+    pub fn open_parts(&self) -> usize {
+        self.open().values().map(BTreeMap::len).sum()
+    }
+
     fn open(&self) -> MutexGuard<'_, HashMap<String, Parts>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
