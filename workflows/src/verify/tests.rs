@@ -7,8 +7,9 @@ use bytes::Bytes;
 use ebbtide_engine::Commit;
 use ebbtide_runtime::testing::{Env, START, World, crash_everywhere};
 use ebbtide_runtime::{Job, NewJob, Status};
+use ebbtide_store::cold::faults::{Fault, Operation, Rule};
 use ebbtide_store::manifest::{self, Start};
-use ebbtide_store::{Kind, Segment, Table};
+use ebbtide_store::{Kind, Segment, Table, cold};
 use std::sync::{Arc, Mutex};
 
 const ALL: VerifySegments = VerifySegments { tables: Tables::All, rows: true };
@@ -106,6 +107,31 @@ async fn what_is_wrong_is_found_and_said() {
     let first = findings(shore.store().snapshot()).unwrap().map(Result::unwrap).find(|one| one.user == "ana").unwrap();
     assert_eq!((first.namespace.as_str(), first.table.as_str(), first.job_id), ("chat", "messages", job.job_id));
     assert_eq!(first.found, "no such object");
+}
+
+/// An object that lost its end is not what was written. A read that lost its end says nothing of the object.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_cut_off_is_told_from_a_read_that_is() {
+    let (mut world, shore) = world(Env::held_at(START)).await;
+    let storage = shore.cloud("sea", "deep").await;
+    let table = shore.table_in(storage, "messages", Kind::User).await;
+    for name in ["ana", "ben", "cleo"] {
+        shore.insert(&table, &user(name), 0..50).await;
+    }
+    flush(&mut world, &table).await;
+    let beneath = shore.bucket.beneath("deep").unwrap();
+    let path = shore.segments(&table)[0].path.clone();
+    let bytes = cold::read(&*beneath, &path).await.unwrap().unwrap();
+    beneath.delete(&path).await.unwrap();
+    beneath.put_small(&path, bytes.slice(..bytes.len() - 1)).await.unwrap();
+    shore.bucket.faults().add(Rule::new(Operation::Get, Fault::Truncated(100)).at("/ben/").time(1));
+
+    let job = run(&mut world, KIND, Box::new(ALL.job())).await;
+    assert_eq!(job.status, Status::Completed, "{:?}", job.error);
+    let expected = [("ana", Problem::Size), ("ana", Problem::Checksum), ("ben", Problem::Unreadable)];
+    assert_eq!(problems(&shore), expected.map(|(user, problem)| (user.to_owned(), problem)));
+    let ben = findings(shore.store().snapshot()).unwrap().map(Result::unwrap).find(|one| one.user == "ben").unwrap();
+    assert!(ben.found.contains("ended after 100 of"), "{}", ben.found);
 }
 
 #[tokio::test(flavor = "multi_thread")]
