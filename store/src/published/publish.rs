@@ -2,7 +2,7 @@
 
 use super::{Folder, Manifest, ObjectName, Published, note, of_user};
 use crate::cold::{self, Objects};
-use crate::deletions::{Deletion, Why};
+use crate::deletions::{self, Deletion, Why};
 use crate::{Error, PUBLISH_DUE, Segment, Store, Table, TableId, UserId, keys, manifest, quarantine};
 use bytes::Bytes;
 use ebbtide_engine::{Commit, CommitError, Expect, KeyRange, Order, Snapshot, Sync, Write};
@@ -87,8 +87,8 @@ struct Look {
     times: Option<Vec<u8>>,
     table: Option<Arc<Table>>,
     watermark: manifest::Watermark,
-    /// Of each folder that has segments, or had some.
-    folders: BTreeMap<Folder, (Vec<Segment>, Option<Published>)>,
+    /// Of each folder that has segments, or had some: those, what was published last, and the number that comes next.
+    folders: BTreeMap<Folder, (Vec<Segment>, Option<Published>, u64)>,
 }
 
 /// Publishes one user's folders. Gives whether all of them say now what the manifest said when it was looked at.
@@ -109,12 +109,10 @@ async fn user(store: &Arc<Store>, key: &[u8]) -> Result<bool, Error> {
     let (mut expect, mut writes) = (vec![table.expect_present()], Vec::new());
     let mut whole = true;
     let mut put_now: Vec<(Arc<dyn Objects>, String)> = Vec::new();
-    for (folder, (segments, before)) in folders {
+    for (folder, (segments, before, generation)) in folders {
         let manifest = Manifest {
             ebbtide_manifest: Manifest::form(),
-            generation: before
-                .as_ref()
-                .map_or_else(|| first(watermark.erase_generation), |before| before.generation + 1),
+            generation,
             written_at: store.env().now(),
             database_id: store.database_id().to_owned(),
             table: Table::clone(&table),
@@ -152,7 +150,8 @@ async fn user(store: &Arc<Store>, key: &[u8]) -> Result<bool, Error> {
         let attached = before.as_ref().is_some_and(|before| before.attached);
         let now = Published { generation, path, bytes, content_crc32c, attached };
         let (expected, noted) = note(table_id, &user, &folder, before.as_ref(), &now);
-        expect.extend([expected, quarantine::expect_absent(&folder.storage, &now.path)]);
+        let held_back = quarantine::expect_absent(&folder.storage, &now.path);
+        expect.extend([expected, held_back, deletions::expect_absent(&folder.storage, &now.path)]);
         writes.extend(noted);
         if let Some(Published { path, bytes, .. }) = before.filter(|before| !before.path.is_empty()) {
             let not_before = store.env().now().saturating_add(i64::try_from(GRACE.as_micros()).unwrap_or(i64::MAX));
@@ -207,12 +206,32 @@ fn look(store: &Store, table: TableId, user: &UserId) -> Result<Look, Error> {
     }
     // A folder that has no segment any more says so: what was in it must not come back.
     folders.extend(published.into_iter().map(|(folder, before)| (folder, (Vec::new(), Some(before)))));
+    let watermark = manifest::watermark(&*snapshot, table, user)?;
+    let numbered = |(folder, (segments, before)): (Folder, (Vec<Segment>, Option<Published>))| {
+        let from = before.as_ref().map_or_else(|| first(watermark.erase_generation), |before| before.generation + 1);
+        let generation = next_free(&*snapshot, &folder, from)?;
+        Ok::<_, Error>((folder, (segments, before, generation)))
+    };
     Ok(Look {
         times: snapshot.get(PUBLISH_DUE, &keys::user(table, user))?,
         table: store.catalog().table_by_id(&snapshot, table)?,
-        watermark: manifest::watermark(&*snapshot, table, user)?,
-        folders,
+        folders: folders.into_iter().map(numbered).collect::<Result<_, _>>()?,
+        watermark,
     })
+}
+
+/// The next number but for those whose objects are on their way out, which a dropped table of the same name may have left: a
+/// delete that is done again would take the new one.
+fn next_free(snapshot: &dyn Snapshot, folder: &Folder, mut generation: u64) -> Result<u64, Error> {
+    while deletions::is_pending(snapshot, &folder.storage, &path(folder, generation))? {
+        generation += 1;
+    }
+    Ok(generation)
+}
+
+fn path(Folder { folder, .. }: &Folder, generation: u64) -> String {
+    let name = ObjectName { generation };
+    if folder.is_empty() { name.to_string() } else { format!("{folder}/{name}") }
 }
 
 /// Puts a manifest under the first name that is free.
@@ -223,8 +242,7 @@ async fn put(
 ) -> Result<(u64, String, u64), cold::Error> {
     let last = manifest.generation + NAMES_MAX;
     loop {
-        let name = ObjectName { generation: manifest.generation };
-        let path = if folder.folder.is_empty() { name.to_string() } else { format!("{}/{name}", folder.folder) };
+        let path = path(folder, manifest.generation);
         match objects.put_small(&path, Bytes::from(manifest.to_text())).await {
             Ok(stored) => return Ok((manifest.generation, path, stored.bytes)),
             Err(error) if error.is_already_exists() && manifest.generation < last => manifest.generation += 1,
