@@ -1,6 +1,10 @@
 //! Segments of a database that is lost, attached to this one: what counts in a folder, and the commit that takes it in.
 //!
 //! A folder is judged by its published manifest and by what lies in it, and by nothing else. See ADR 10.
+//!
+//! What a listing leaves out is not seen. A folder's listing is therefore asked for twice, and a file that the manifest names
+//! and the listing does not is asked for by its name: if the answers differ, the folder is looked at again later. A storage
+//! that leaves out the same each time cannot be told from one that has less.
 
 use crate::catalog::Table;
 use crate::cold::segment::{Footer, Part, Reader};
@@ -10,7 +14,7 @@ use crate::path::FileName;
 use crate::published::{self, Folder, Manifest, ObjectName, Published};
 use crate::{Error, HOT_USERS, Segment, Seq, StorageId, Store, TableId, UserId, keys, manifest, quarantine, users};
 use ebbtide_engine::{Expect, Snapshot, Write};
-use futures::TryStreamExt;
+use futures::{TryStreamExt, future};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -52,20 +56,17 @@ pub enum Folders {
 /// Looks at a folder. None if it is none of those, or nothing in it is ours.
 ///
 /// # Errors
-/// [`Error::Cold`] when the storage cannot be read; [`Error::Invalid`] when there are files and nothing that says what they
-/// are, or the only manifest cannot be read.
+/// [`Error::Cold`] when the storage cannot be read, or says now this and now that; [`Error::Invalid`] when there are files
+/// and nothing that says what they are, or the only manifest cannot be read.
 pub async fn look(
     objects: &dyn Objects,
     storage: &StorageId,
     folder: &str,
     folders: Folders,
 ) -> Result<Option<Look>, Error> {
-    let prefix = format!("{folder}/");
     let (mut manifests, mut files) = (Vec::new(), Vec::new());
-    let mut listed = objects.list(folder);
-    while let Some(object) = listed.try_next().await? {
-        // In this very folder: one below it is another user's.
-        let Some(name) = object.path.strip_prefix(&prefix).filter(|name| !name.contains('/')) else { continue };
+    for object in list(objects, folder).await? {
+        let name = object.path.rsplit('/').next().unwrap_or_default();
         if let Some(name) = ObjectName::parse(name) {
             manifests.push((name.generation, object));
         } else if let Some(name) = FileName::parse(name) {
@@ -80,7 +81,7 @@ pub async fn look(
         return Ok(None);
     }
     let mut databases = BTreeSet::new();
-    let (manifest, published, superseded) = match newest(objects, manifests, &mut databases).await? {
+    let (manifest, published, superseded) = match newest(objects, folder, manifests, &mut databases).await? {
         Some((manifest, published, before)) => (Some(manifest), Some(published), before),
         None => (None, None, Vec::new()),
     };
@@ -97,6 +98,7 @@ pub async fn look(
                 segments.push(Segment { storage: storage.clone(), path: path.clone(), ..segment.clone() });
             }
             Some(bytes) => missing.push(format!("{path}: it has {bytes} bytes, and {} were written", segment.bytes)),
+            None if cold::head(objects, &path).await?.is_some() => return Err(incomplete(folder, &path)),
             None => missing.push(format!("{path}: it is not there")),
         }
         named.insert(path);
@@ -109,8 +111,9 @@ pub async fn look(
     for (_, object) in files.iter().filter(|(_, object)| !named.contains(&object.path)) {
         let (found, segment) = match read_footer(objects, storage, object).await {
             Ok(read) => read,
-            Err(Error::Cold(error)) if error.is_of_the_storage() => return Err(error.into()),
-            // A file that is none of ours counts for nothing; it may be what a crash left.
+            // A storage that does not answer says nothing of the file.
+            Err(error @ Error::Cold(cold::Error::Store { .. } | cold::Error::Io { .. })) => return Err(error),
+            // One that is no segment counts for nothing; it may be what a crash left.
             Err(error) => {
                 tracing::warn!(path = object.path, %error, "a file is not attached, because it cannot be read");
                 continue;
@@ -136,7 +139,8 @@ pub async fn look(
     };
     for mut segment in most_rows(later) {
         let stored = cold::checksum(objects, &segment.path).await?;
-        let stored = stored.ok_or_else(|| Error::invalid(format!("{} went away meanwhile", segment.path)))?;
+        let stored = stored.filter(|stored| stored.bytes == segment.bytes);
+        let stored = stored.ok_or_else(|| incomplete(folder, &segment.path))?;
         segment.crc32c = stored.crc32c;
         segments.push(segment);
     }
@@ -159,9 +163,37 @@ pub async fn look(
     }))
 }
 
+/// The objects in this very folder; those below it are other users'. They are listed twice: a folder is taken in once, by
+/// what is seen then, and a listing that ends early looks like a folder that has less in it.
+async fn list(objects: &dyn Objects, folder: &str) -> Result<Vec<Listed>, Error> {
+    let prefix = format!("{folder}/");
+    let list = async || {
+        let in_folder =
+            |object: &Listed| future::ready(object.path.strip_prefix(&prefix).is_some_and(|name| !name.contains('/')));
+        let mut listed: Vec<Listed> = objects.list(folder).try_filter(in_folder).try_collect().await?;
+        listed.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok::<_, cold::Error>(listed)
+    };
+    let (first, second) = (list().await?, list().await?);
+    match first.iter().zip(&second).find(|(first, second)| first != second) {
+        Some((differs, _)) => Err(incomplete(folder, &differs.path)),
+        None if first.len() == second.len() => Ok(second),
+        None => {
+            let longer = if first.len() > second.len() { &first } else { &second };
+            Err(incomplete(folder, &longer[first.len().min(second.len())].path))
+        }
+    }
+}
+
+/// A folder that is not to be judged by what was seen of it.
+fn incomplete(folder: &str, path: &str) -> Error {
+    Error::Cold(cold::Error::Inconsistent { folder: folder.to_owned(), path: path.to_owned() })
+}
+
 /// The manifest with the greatest number that can be read, those of before, and whose any of them is.
 async fn newest(
     objects: &dyn Objects,
+    folder: &str,
     mut manifests: Vec<(u64, Listed)>,
     databases: &mut BTreeSet<String>,
 ) -> Result<Option<(Manifest, Published, Vec<Listed>)>, Error> {
@@ -169,7 +201,7 @@ async fn newest(
     let mut problem = None;
     let (mut newest, mut before) = (None, Vec::new());
     for (generation, object) in manifests {
-        let Some(text) = cold::read(objects, &object.path).await? else { continue };
+        let text = cold::read(objects, &object.path).await?.ok_or_else(|| incomplete(folder, &object.path))?;
         match Manifest::read(&text) {
             Ok(manifest) => {
                 databases.insert(manifest.database_id.clone());

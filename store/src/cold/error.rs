@@ -117,6 +117,16 @@ pub enum Error {
         /// What the store said.
         source: Arc<object_store::Error>,
     },
+    /// A storage says of a folder now this and now that.
+    #[error(
+        "the storage's answers about folder {folder} do not fit together: {path} is in one and not, or not like that, in another"
+    )]
+    Inconsistent {
+        /// The folder.
+        folder: String,
+        /// An object that shows it.
+        path: String,
+    },
     /// The id of a multipart upload could not be stored, so no part was sent.
     #[error("object {path}: the multipart upload could not be recorded, so it was not begun: {reason}")]
     NotRecorded {
@@ -176,15 +186,6 @@ impl Error {
     /// The name is taken.
     pub fn is_already_exists(&self) -> bool {
         matches!(self, Error::AlreadyExists { .. })
-    }
-
-    /// The storage did not give what was asked for, which may be different next time; not what it gave being wrong.
-    pub fn is_of_the_storage(&self) -> bool {
-        match self {
-            Error::Parquet { source } => matches!(&**source, parquet::errors::ParquetError::External(_)),
-            Error::Io { .. } | Error::Store { .. } => true,
-            _ => false,
-        }
     }
 
     /// The disk or the quota is full: it helps to make room, and to try again later.

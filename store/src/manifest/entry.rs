@@ -120,6 +120,16 @@ pub fn named(
     Ok(Some((table, user, keys::seq_of(&key)?)))
 }
 
+/// Whether the manifest names any object in this folder, or below it.
+///
+/// # Errors
+/// The engine's.
+pub fn any_in(snapshot: &Arc<dyn Snapshot>, storage: &StorageId, folder: &str) -> Result<bool, Error> {
+    let prefix = keys::object(storage, &format!("{folder}/"));
+    let mut cursor = snapshot.clone().scan(SEGMENT_PATHS, KeyRange::prefix(&prefix), Order::Ascending)?;
+    Ok(cursor.next()?.is_some())
+}
+
 /// Expects the manifest not to name this object.
 pub fn expect_unnamed(storage: &StorageId, path: &str) -> Expect {
     Expect::absent(SEGMENT_PATHS, keys::object(storage, path))

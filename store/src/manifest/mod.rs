@@ -16,7 +16,7 @@ mod watermark; // up to where a user's rows are in segments
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use entry::{Entries, Entry, Start, detach, entries, entry, expect_unnamed, named, replace};
+pub use entry::{Entries, Entry, Start, any_in, detach, entries, entry, expect_unnamed, named, replace};
 pub(crate) use entry::{any_on, put as named_by};
 pub use segment::{ColumnStats, Scalar, Segment};
 pub(crate) use stamp::cuts_max;

@@ -154,6 +154,16 @@ pub fn is_last(snapshot: &dyn Snapshot, storage: &StorageId, path: &str) -> Resu
     Ok(snapshot.get(PUBLISHED_PATHS, &keys::object(storage, path))?.is_some())
 }
 
+/// Whether anything is published in this folder, or below it.
+///
+/// # Errors
+/// The engine's.
+pub fn any_in(snapshot: &Arc<dyn Snapshot>, storage: &StorageId, folder: &str) -> Result<bool, Error> {
+    let prefix = keys::object(storage, &format!("{folder}/"));
+    let mut cursor = snapshot.clone().scan(PUBLISHED_PATHS, KeyRange::prefix(&prefix), Order::Ascending)?;
+    Ok(Cursor::next(&mut *cursor)?.is_some())
+}
+
 /// The writes that forget what is published in a folder; its object is to go as well.
 pub fn forget(table: TableId, user: &UserId, folder: &Folder, published: &Published) -> [Write; 2] {
     [Write::delete(PUBLISHED, key(table, user, folder)), Write::delete(PUBLISHED_PATHS, path_key(folder, published))]

@@ -11,12 +11,18 @@
 //! files, of tables that are known by then. Each folder is one commit, so a crash leaves it whole or not at all, and going
 //! over it again finds it done. Until every folder is in, nothing in the storage counts as an orphan, and the tables take no
 //! rows. See ADR 10.
+//!
+//! A listing that ends early looks like a storage that has less in it. Of a folder that is found out: see
+//! [`ebbtide_store::attach`]. A folder that no listing shows is not taken in by this run. It stays where it is, because no sweep
+//! touches a folder of a lost database of which nothing was taken in, and the next run finds it.
 
 mod bare; // folders with nothing but files
 mod described; // folders with a manifest
 mod done; // what came of it
 mod folders; // one folder, whatever is in it
 
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod tests;
 

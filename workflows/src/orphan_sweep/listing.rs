@@ -51,6 +51,7 @@ struct Lister {
 
 /// What is to be known to judge an object.
 struct Judge {
+    store: Arc<Store>,
     storage: StorageId,
     job_id: String,
     written_before: i64,
@@ -81,10 +82,10 @@ impl Listing {
                 cx.env().reached("orphan_sweep.listing.page");
                 let stamps = cx.keep::<Lister>().as_ref().map(|lister| lister.stamps.clone()).unwrap_or_default();
                 let job_id = cx.job_id().to_string();
-                let judge = Judge { storage: storage.clone(), job_id, written_before, stamps };
+                let judge = Judge { store: store.clone(), storage: storage.clone(), job_id, written_before, stamps };
                 // The snapshot is taken after the listing: what was attached before it was listed is named in it.
                 let (seen, orphans) =
-                    read("reading the manifest", cx, move |snapshot| judge.page(&*snapshot, page)).await?;
+                    read("reading the manifest", cx, move |snapshot| judge.page(&snapshot, page)).await?;
                 self.totals.seen.add(seen);
                 if !work.dry_run {
                     self.quarantine(&storage, orphans, cx);
@@ -199,31 +200,39 @@ async fn is_attaching(storage: &StorageId, store: &Arc<Store>, cx: &Step) -> Res
 }
 
 impl Judge {
-    fn page(&self, snapshot: &dyn Snapshot, page: Vec<Listed>) -> Result<(Seen, Vec<Listed>), ebbtide_store::Error> {
+    fn page(
+        &self,
+        snapshot: &Arc<dyn Snapshot>,
+        page: Vec<Listed>,
+    ) -> Result<(Seen, Vec<Listed>), ebbtide_store::Error> {
+        let storage = self.store.catalog().storage(snapshot, &self.storage)?;
         let mut seen = Seen::default();
         let mut orphans = Vec::new();
         for object in page {
             seen.objects += 1;
             seen.bytes += object.bytes;
             let Listed { path, bytes, modified_at } = &object;
-            if path.split('/').next() == Some(EXPORTS) || is_named(snapshot, &self.storage, path)? {
+            if path.split('/').next() == Some(EXPORTS) || is_named(&**snapshot, &self.storage, path)? {
                 continue;
             }
-            let Some(ours) = Ours::at(path) else {
-                seen.foreign += 1;
-                if seen.foreign_paths.len() < FOREIGN_NAMED_MAX {
-                    seen.foreign_paths.push(path.clone());
+            let ours = match (Ours::at(path), &storage) {
+                (Some(ours), Some(storage)) if !ours.is_of_another(&object, snapshot, storage)? => ours,
+                _ => {
+                    seen.foreign += 1;
+                    if seen.foreign_paths.len() < FOREIGN_NAMED_MAX {
+                        seen.foreign_paths.push(path.clone());
+                    }
+                    continue;
                 }
-                continue;
             };
             if *modified_at >= self.written_before {
                 seen.young += 1;
             } else if ours.stamp_secs().is_some_and(|stamp| self.stamps.contains(&stamp)) {
                 seen.of_jobs += 1;
-            } else if deletions::is_pending(snapshot, &self.storage, path)? {
+            } else if deletions::is_pending(&**snapshot, &self.storage, path)? {
                 seen.known += 1;
             } else {
-                let found = quarantine::get(snapshot, &self.storage, path)?;
+                let found = quarantine::get(&**snapshot, &self.storage, path)?;
                 // Before this run died and listed anew, it may have found it already.
                 if found.as_ref().is_some_and(|found| found.job_id != self.job_id) {
                     seen.known += 1;

@@ -11,7 +11,11 @@
 //! than the grace, it is not to go anyway, and no job that is unfinished or has failed writes files of its timestamp.
 //! Such a one is quarantined, in a commit that expects the manifest not to name it; and no commit can attach a segment
 //! whose object is quarantined. A later run asks all of it again once the quarantine has lasted long enough, and only
-//! then has the object removed. Whatever is not named as we name files is left alone.
+//! then has the object removed. Whatever is not named as we name files is left alone; so is what was there before the storage
+//! was registered, in a folder of which nothing is named: that of a lost database, which attaching has not taken in.
+//!
+//! A listing that ends early looks like fewer objects. Here that is a sweep which finds less, and the next one finds the rest:
+//! nothing is ever removed because a listing does not show it.
 
 mod deleting; // what was quarantined long enough goes
 mod done; // what came of it
@@ -140,7 +144,7 @@ struct Seen {
     of_jobs: u64,
     /// On their way out already: quarantined before, or to be removed.
     known: u64,
-    /// Not named as we name files.
+    /// Not named as we name files, or of a database that was there before.
     foreign: u64,
     /// Some of those, for people.
     foreign_paths: Vec<String>,

@@ -1,9 +1,11 @@
 //! Which objects are ours to judge, by their names, and what names them.
 
 use ebbtide_engine::Snapshot;
+use ebbtide_store::cold::Listed;
 use ebbtide_store::path::FileName;
 use ebbtide_store::published::{self, ObjectName};
-use ebbtide_store::{Error, StorageId, manifest};
+use ebbtide_store::{Error, Storage, StorageId, manifest};
+use std::sync::Arc;
 
 /// An object with a name that this database gives.
 pub(super) enum Ours {
@@ -27,6 +29,23 @@ impl Ours {
             Self::Segment(name) => Some(name.stamp_secs),
             Self::Manifest => None,
         }
+    }
+
+    /// Whether the object was there before the storage was registered here, in a folder of which nothing is named: then it
+    /// is of a database that is lost. Attaching takes such a folder in, or has yet to: nobody else is to judge it.
+    pub(super) fn is_of_another(
+        &self,
+        object: &Listed,
+        snapshot: &Arc<dyn Snapshot>,
+        storage: &Storage,
+    ) -> Result<bool, Error> {
+        const SECOND: i64 = 1_000_000;
+        let written_secs = self.stamp_secs().unwrap_or(object.modified_at.div_euclid(SECOND));
+        if written_secs >= storage.created_at.div_euclid(SECOND) {
+            return Ok(false);
+        }
+        let folder = object.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        Ok(!manifest::any_in(snapshot, &storage.id, folder)? && !published::any_in(snapshot, &storage.id, folder)?)
     }
 }
 

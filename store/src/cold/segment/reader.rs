@@ -93,12 +93,14 @@ impl Reader {
     /// Opens a file of `bytes` bytes. It holds one row group of the columns asked for in memory.
     ///
     /// # Errors
-    /// [`Error::Parquet`] when it cannot be read or is no Parquet file; [`Error::Name`] for a path that cannot be.
+    /// [`Error::Store`] when it cannot be read; [`Error::Parquet`] when what was read is no Parquet; [`Error::Name`] for a path
+    /// that cannot be.
     pub async fn open(objects: &dyn Objects, path: &str, bytes: u64, part: Part<'_>) -> Result<Reader, Error> {
         let source = Source { store: objects.object_store(), location: location(path)?, bytes };
         let policy = if part.first_row > 0 { PageIndexPolicy::Optional } else { PageIndexPolicy::Skip };
         let options = ArrowReaderOptions::new().with_page_index_policy(policy);
-        let mut builder = ParquetRecordBatchStreamBuilder::new_with_options(source, options).await?;
+        let opened = ParquetRecordBatchStreamBuilder::new_with_options(source, options).await;
+        let mut builder = opened.map_err(|error| failed(path, error))?;
         let footer = Footer::of(builder.metadata());
         // The footer's own keys come back as metadata of the schema; a table's schema has none.
         let schema = Arc::new(builder.schema().as_ref().clone().with_metadata(HashMap::new()));
@@ -130,7 +132,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::open`].
     pub async fn next(&mut self) -> Result<Option<RecordBatch>, Error> {
-        Ok(self.rows.try_next().await?)
+        self.rows.try_next().await.map_err(|error| failed(&self.path, error))
     }
 }
 
@@ -143,6 +145,17 @@ struct Source {
 
 fn external(error: object_store::Error) -> ParquetError {
     ParquetError::External(Box::new(error))
+}
+
+/// What the store said is told as that: it says nothing of the file.
+fn failed(path: &str, error: ParquetError) -> Error {
+    match error {
+        ParquetError::External(source) => match source.downcast::<object_store::Error>() {
+            Ok(source) => Error::Store { path: path.to_owned(), source: Arc::new(*source) },
+            Err(source) => ParquetError::External(source).into(),
+        },
+        error => error.into(),
+    }
 }
 
 impl AsyncFileReader for Source {
