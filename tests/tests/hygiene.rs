@@ -21,7 +21,8 @@ const SLEEPS: [&str; 4] = [
 const DEADLINE: &str = concat!("() = tokio::time::", "sleep(");
 
 /// Where pausing is what is wanted, and why.
-const PAUSES: [(&str, &str); 9] = [
+const PAUSES: [(&str, &str); 10] = [
+    ("engine/src/rocks/purge.rs", "RocksDB's threads tell nobody when they have unlinked a file"),
     ("runtime/benches", "a benchmark looks on for a while, at a steady pace"),
     ("runtime/tests/promises/stopped.rs", "a stopped process has to miss its beats, by a clock that nobody holds"),
     ("server/src/bench", "a benchmark watches what cannot signal: PostgreSQL coming up, memory settling"),
