@@ -468,6 +468,17 @@ impl Catalog {
         }
         Err(Error::Conflict { message: "the catalog is being changed by others all the time".to_owned() })
     }
+
+    /// Expects the id of a storage to mean the place that it means in this snapshot: after a DROP it may be another's. Whoever
+    /// commits that an object is in a storage expects it, as of the snapshot that told him the storage.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn expect_registered(&self, snapshot: &dyn Snapshot, id: &StorageId) -> Result<Expect, Error> {
+        let key = keys::registration(id);
+        let registration = snapshot.get(CATALOG, &key)?;
+        Ok(Expect::as_read(CATALOG, key, registration))
+    }
 }
 
 /// What of the catalog says whether any storage is being taken in.

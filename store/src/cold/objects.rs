@@ -46,6 +46,11 @@ pub trait Objects: Debug + Send + Sync + 'static {
         false
     }
 
+    /// What an upload that comes in pieces holds in memory, at most, beside the piece that is being written.
+    fn upload_bytes_held_max(&self) -> usize {
+        0
+    }
+
     /// Writes an object that is in memory already. Many of these at a time share their waits for the disk.
     async fn put_small(&self, path: &str, bytes: Bytes) -> Result<Stored, Error>;
 

@@ -222,6 +222,12 @@ impl Objects for Remote {
         true
     }
 
+    /// Parts on their way, and the one that is being filled.
+    fn upload_bytes_held_max(&self) -> usize {
+        let Options { part_bytes, parts_max, .. } = &self.shared.options;
+        part_bytes.saturating_mul(parts_max.saturating_add(1))
+    }
+
     async fn put_small(&self, path: &str, bytes: Bytes) -> Result<Stored, Error> {
         let location = self.shared.location(path)?;
         let stored = Stored { bytes: bytes.len() as u64, crc32c: crc32c::crc32c(&bytes) };

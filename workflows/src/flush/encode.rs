@@ -19,7 +19,7 @@ use futures::{FutureExt, TryStreamExt};
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 /// Rows decoded at a time: large enough to amortise a batch, small beside a row group.
 const BATCH_ROWS_MAX: usize = 8192;
@@ -155,9 +155,18 @@ impl Encoder {
             encoded.watermark_after = if more { encoded.to_seq } else { shared.cut.seq };
             before = before.at(encoded.watermark_after);
             let (done, later) = oneshot::channel();
-            let bytes = content.bytes_held() + FILE_BYTES;
-            lane.holds(bytes);
-            let held = shared.runtime.block_on(upload::reserve(self.shared.clone(), bytes));
+            let (content, held) = match content {
+                // What has streamed holds its memory already: to wait for more could be to wait for one another.
+                Content::Streaming(mut streaming) => {
+                    let held = streaming.held.take().expect("taken once, here");
+                    (Content::Streaming(streaming), held)
+                }
+                Content::Whole(whole) => {
+                    let held = shared.runtime.block_on(upload::reserve(self.shared.clone(), whole.len() + FILE_BYTES));
+                    (Content::Whole(whole), held)
+                }
+            };
+            lane.holds(held.num_permits() << 10);
             let sending =
                 Sending { place: place.clone(), user: user.clone(), number, encoded, content, last: !more, writing };
             let sent = sending.send(self.shared.clone(), earlier.replace(later), done);
@@ -220,7 +229,7 @@ impl Encoder {
         tried: u32,
         before: &Watermark,
     ) -> Result<Option<(Known, Content, bool)>, Trouble> {
-        let shared = &*self.shared;
+        let shared = &self.shared;
         let options = shared.resources.options();
         let snapshot = shared.engine.snapshot();
         let table = shared.table.clone();
@@ -267,7 +276,9 @@ impl Encoder {
         let store = &self.shared.store;
         let place = store.resolve_prefix(snapshot, &self.shared.table, user).and_then(|(storage, prefix)| {
             let objects = store.objects(&storage)?;
-            Ok(Place { storage, objects, prefix })
+            // As of the snapshot that says where: if the id means another place by now, the commit is refused.
+            let registered = store.catalog().expect_registered(&**snapshot, &storage)?;
+            Ok(Place { storage, objects, prefix, registered })
         });
         place.map_err(|error| Trouble::User(error.to_string()))
     }
@@ -309,14 +320,21 @@ impl Encoder {
 /// A file's bytes: all of them, or on their way already.
 enum Content {
     Whole(BytesMut),
-    Streaming { path: String, upload: Box<dyn cold::Upload> },
+    Streaming(Streaming),
+}
+
+struct Streaming {
+    path: String,
+    upload: Box<dyn cold::Upload>,
+    /// The budget's part for what the upload holds.
+    held: Option<OwnedSemaphorePermit>,
 }
 
 impl Content {
     /// Adds bytes; a file of more than `whole_bytes_max` begins to stream.
     fn extend(
         &mut self,
-        shared: &Shared,
+        shared: &Arc<Shared>,
         place: &Place,
         part: u32,
         tried: u32,
@@ -326,22 +344,17 @@ impl Content {
         match self {
             Self::Whole(whole) if whole.len() + bytes.len() <= whole_bytes_max => whole.extend_from_slice(&bytes),
             Self::Whole(whole) => {
+                let bytes_held = place.objects.upload_bytes_held_max() + FILE_BYTES;
+                let held = Some(shared.runtime.block_on(upload::reserve(shared.clone(), bytes_held)));
                 let path = place.path(shared, part, tried);
                 let mut upload = place.objects.begin_blocking(&path)?;
                 upload.write_blocking(std::mem::take(whole).freeze())?;
                 upload.write_blocking(bytes)?;
-                *self = Self::Streaming { path, upload };
+                *self = Self::Streaming(Streaming { path, upload, held });
             }
-            Self::Streaming { upload, .. } => upload.write_blocking(bytes)?,
+            Self::Streaming(streaming) => streaming.upload.write_blocking(bytes)?,
         }
         Ok(())
-    }
-
-    fn bytes_held(&self) -> usize {
-        match self {
-            Self::Whole(whole) => whole.len(),
-            Self::Streaming { .. } => 0,
-        }
     }
 }
 
@@ -362,7 +375,9 @@ impl Sending {
         let Self { place, user, number, encoded, content, last, writing } = self;
         let stored = match content {
             Content::Whole(bytes) => upload::put(&shared, &place, number, bytes.freeze()).await,
-            Content::Streaming { path, upload } => upload.finish().await.map(|stored| (path, stored)),
+            Content::Streaming(Streaming { path, upload, .. }) => {
+                upload.finish().await.map(|stored| (path, stored)).map_err(|error| error.with_hint())
+            }
         };
         if let Some(earlier) = earlier
             && earlier.await.is_err()
@@ -377,7 +392,7 @@ impl Sending {
         let (path, stored) = match stored {
             Ok(stored) => stored,
             Err(error) => {
-                let _ = shared.events.send(Event::Failed(user, error.with_hint())).await;
+                let _ = shared.events.send(Event::Failed(user, error)).await;
                 return;
             }
         };
@@ -400,6 +415,7 @@ impl Sending {
                 created_at: shared.env.now(),
             },
             objects: place.objects,
+            registered: place.registered,
             watermark_before: encoded.watermark_before,
             watermark_after: encoded.watermark_after,
             bytes_hot: encoded.bytes_hot,

@@ -2,8 +2,8 @@
 //!
 //! 1. The segment's bytes are durable under a name that was never used before. (`upload`)
 //! 2. **One commit**: the manifest entries, the watermarks, the counters, and the job's checkpoint. It expects the
-//!    table to be there, each user's watermark as it was read before his rows were scanned, and — added by the
-//!    runner — the claim. From this commit on readers take these rows from the files; before it, from hot.
+//!    table to be there, each storage to be the place that its id meant, each user's watermark as it was read before his
+//!    rows were scanned, and — added by the runner — the claim. From this commit on readers take these rows from the files; before it, from hot.
 //! 3. Hot rows go, later, in `Deleting`.
 //!
 //! Die before 2: a file that nothing names; the users are done again under new names, and the leftover is removed
@@ -25,9 +25,12 @@ pub(super) fn parts(work: &Work, parts: Vec<Part>, totals: &mut Totals, cx: &mut
         return;
     }
     let mut users: BTreeMap<UserId, Vec<Part>> = BTreeMap::new();
+    let mut storages = BTreeMap::new();
     for part in parts {
+        storages.entry(part.segment.storage.clone()).or_insert_with(|| part.registered.clone());
         users.entry(part.segment.user.clone()).or_default().push(part);
     }
+    storages.into_values().for_each(|registered| cx.expect(registered));
     for (user, parts) in users {
         let old = parts[0].watermark_before.clone();
         let reached = parts.last().expect("a user is only listed with a part").watermark_after;

@@ -2,7 +2,7 @@
 //!
 //! All flushes of a process share one budget of memory. A storage that answers slowly, or not at all, would come to hold all
 //! of it, and with it the users of every other. So each storage has a lane: a bound on the parts that wait for it, and on its
-//! share of the budget once there is more than one lane. An encoder that finds a lane full takes another user first.
+//! share of the budget: three quarters, and half once there is more than one lane. An encoder that finds a lane full takes another user first.
 
 use ebbtide_store::StorageId;
 use std::collections::HashMap;
@@ -15,8 +15,7 @@ const PARTS_MAX: usize = 256;
 /// The lanes of a process.
 #[derive(Debug)]
 pub(super) struct Lanes {
-    /// What one lane may hold of the budget when it is not alone.
-    kib_max: usize,
+    budget_kib: usize,
     lanes: Mutex<HashMap<StorageId, Lane>>,
     freed: Notify,
 }
@@ -38,7 +37,7 @@ pub(super) struct InLane {
 impl Lanes {
     /// Lanes over a budget of so many KiB.
     pub(super) fn new(budget_kib: usize) -> Arc<Self> {
-        Arc::new(Self { kib_max: budget_kib / 2, lanes: Mutex::default(), freed: Notify::new() })
+        Arc::new(Self { budget_kib, lanes: Mutex::default(), freed: Notify::new() })
     }
 
     /// A place in a storage's lane, if there is room.
@@ -46,7 +45,9 @@ impl Lanes {
         let mut lanes = self.lock();
         let others = lanes.iter().any(|(other, lane)| other != storage && lane.parts > 0);
         let lane = lanes.entry(storage.clone()).or_default();
-        let full = lane.parts >= PARTS_MAX || (others && lane.parts > 0 && lane.kib >= self.kib_max);
+        // Alone it leaves a quarter too: whoever comes next would wait for it otherwise.
+        let kib_max = if others { self.budget_kib / 2 } else { self.budget_kib / 4 * 3 };
+        let full = lane.parts >= PARTS_MAX || (lane.parts > 0 && lane.kib >= kib_max);
         if full {
             return None;
         }
@@ -113,8 +114,10 @@ mod tests {
     async fn a_lane_that_is_full_leaves_room_for_others() {
         let lanes = Lanes::new(100);
         let mut slow = lanes.try_enter(&id("slow")).unwrap();
-        slow.holds(99 << 10);
-        assert!(lanes.try_enter(&id("slow")).is_some(), "alone it may have all of it");
+        slow.holds(74 << 10);
+        assert!(lanes.try_enter(&id("slow")).is_some(), "alone it may have three quarters");
+        slow.holds(75 << 10);
+        assert!(lanes.try_enter(&id("slow")).is_none());
         let _fast = lanes.try_enter(&id("fast")).unwrap();
         assert!(lanes.try_enter(&id("slow")).is_none(), "beside another one half");
         assert!(lanes.try_enter(&id("fast")).is_some());

@@ -72,7 +72,7 @@ pub struct Resources {
     pub(super) options: Options,
     pub(super) encoders: usize,
     /// One permit is one KiB of finished bytes.
-    pub(super) memory_kib: Arc<Semaphore>,
+    memory_kib: Arc<Semaphore>,
     memory_kib_max: usize,
     pub(super) uploads: Semaphore,
     pub(super) lanes: Arc<Lanes>,
@@ -147,11 +147,15 @@ impl Resources {
 
     /// Holds part of the budget until dropped, for work beside the flushes that decodes and encodes rows as they do.
     pub(crate) async fn reserve(&self, bytes: usize, progress: &ProgressHandle) -> OwnedSemaphorePermit {
-        let kib = u32::try_from(bytes.div_ceil(1024).min(self.memory_kib_max)).unwrap_or(u32::MAX);
-        let memory = self.memory_kib.clone();
-        let permit = memory.acquire_many_owned(kib).await.expect("the semaphore is never closed");
-        progress.reserve_memory(u64::from(kib) << 10);
+        let permit = self.permit(bytes).await;
+        progress.reserve_memory((permit.num_permits() as u64) << 10);
         permit
+    }
+
+    /// A part of the budget, or all of it for what is larger: that has to be alone.
+    pub(crate) async fn permit(&self, bytes: usize) -> OwnedSemaphorePermit {
+        let kib = u32::try_from(bytes.div_ceil(1024).min(self.memory_kib_max)).unwrap_or(u32::MAX);
+        self.memory_kib.clone().acquire_many_owned(kib).await.expect("the semaphore is never closed")
     }
 
     /// The options these permits enforce.

@@ -10,7 +10,7 @@
 
 use super::encode::{Encoded, Encoder};
 use super::{Cut, Resources, Totals, metrics::Counted, upload};
-use ebbtide_engine::{SharedEngine, SharedEnv};
+use ebbtide_engine::{Expect, SharedEngine, SharedEnv};
 use ebbtide_runtime::{ProgressHandle, Signal, Step, StepError};
 use ebbtide_store::cold::{self, segment};
 use ebbtide_store::{Reading, Segment, Store, Table, UserId, hot, manifest::Watermark};
@@ -26,6 +26,8 @@ pub(super) struct Part {
     pub(super) segment: Segment,
     /// Where its object is.
     pub(super) objects: Arc<dyn cold::Objects>,
+    /// That its storage's id means that place still.
+    pub(super) registered: Expect,
     /// The user's watermark as it was before these rows were scanned; the commit expects it.
     pub(super) watermark_before: Watermark,
     /// The user's watermark once this part is handed over.

@@ -66,8 +66,8 @@ impl World {
         Self { folder, store, runtime, flusher, sharding: "none" }
     }
 
-    async fn table(&self, kind: Kind, flush: FlushPolicy) -> Arc<Table> {
-        let new = NewTable {
+    fn new_table(&self, kind: Kind, flush: FlushPolicy) -> NewTable {
+        NewTable {
             namespace: name("chat"),
             name: name("messages"),
             kind,
@@ -79,8 +79,11 @@ impl World {
             use_user_storage: false,
             sharding: self.sharding.to_owned(),
             flush,
-        };
-        let table = self.store.catalog().create_table(new).await.unwrap();
+        }
+    }
+
+    async fn table(&self, kind: Kind, flush: FlushPolicy) -> Arc<Table> {
+        let table = self.store.catalog().create_table(self.new_table(kind, flush)).await.unwrap();
         self.flusher.note_table(table.id);
         table
     }

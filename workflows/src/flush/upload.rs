@@ -2,6 +2,7 @@
 
 use super::pipeline::Shared;
 use bytes::Bytes;
+use ebbtide_engine::Expect;
 use ebbtide_store::{StorageId, cold, path};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,6 +53,8 @@ pub(super) struct Place {
     pub(super) storage: StorageId,
     pub(super) objects: Arc<dyn cold::Objects>,
     pub(super) prefix: String,
+    /// That the storage's id means this place still. The commit expects it.
+    pub(super) registered: Expect,
 }
 
 impl Place {
@@ -68,7 +71,7 @@ pub(super) async fn put(
     place: &Place,
     part: u32,
     bytes: Bytes,
-) -> Result<(String, cold::Stored), cold::Error> {
+) -> Result<(String, cold::Stored), String> {
     let mut tried = 0;
     loop {
         let path = place.path(shared, part, tried);
@@ -76,12 +79,14 @@ pub(super) async fn put(
             true => None,
             false => Some(shared.resources.uploads.acquire().await.expect("the semaphore is never closed")),
         };
+        // It may have failed others while this part waited for its turn, or failed itself.
+        shared.resources.health.check(&place.storage)?;
         match place.objects.put_small(&path, bytes.clone()).await {
             Ok(stored) => return Ok((path, stored)),
             Err(error) => {
                 tried += 1;
                 if tried >= shared.resources.options().upload_attempts_max || shared.check().is_err() {
-                    return Err(error);
+                    return Err(error.with_hint());
                 }
                 tracing::debug!(path, %error, tried, "an upload failed; trying the next name");
             }
@@ -91,9 +96,7 @@ pub(super) async fn put(
 
 /// Holds part of the flush's memory budget until dropped.
 pub(super) async fn reserve(shared: Arc<Shared>, bytes: usize) -> OwnedSemaphorePermit {
-    let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-    let memory = shared.resources.memory_kib.clone();
-    let permit = memory.acquire_many_owned(kib).await.expect("the semaphore is never closed");
+    let permit = shared.resources.permit(bytes).await;
     shared.progress.reserve_memory(shared.resources.memory_reserved());
     permit
 }

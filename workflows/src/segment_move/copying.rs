@@ -5,7 +5,8 @@
 //! 1. The file timestamp of this table's copies is committed, before there is any.
 //! 2. A copy is durable under a name that was never used before, and was compared with its manifest entry.
 //! 3. **One commit** for some segments: each entry is replaced by one that names the copy, the original is written down to
-//!    be removed, and the job's checkpoint. It expects the entries to be as they were read. Readers before it read the
+//!    be removed, and the job's checkpoint. It expects the entries to be as they were read, and the id of the storage to
+//!    mean the place that it meant. Readers before it read the
 //!    originals, readers after it the copies; both are there.
 //! 4. The originals go, later: see `deleting`.
 //!
@@ -17,6 +18,7 @@ use super::{
     page::{self, Look, Page, Position},
     snapshotting::{Snapshotting, no_storage},
 };
+use crate::flush::Resources;
 use crate::kinds::{self, next_table, read};
 use crate::naming::free_path;
 use ebbtide_runtime::{Step, StepError};
@@ -147,13 +149,14 @@ impl Copying {
             cx.progress().set_subject(entry.segment.user.as_str());
         }
         let to = store.objects(&work.to).map_err(unreachable)?;
-        let (signal, epoch) = (cx.signal(), cx.epoch());
+        let (signal, epoch, resources) = (cx.signal(), cx.epoch(), cx.get::<Resources>()?);
         let first = self.part;
         let parts = u32::try_from(page.segments.len()).unwrap_or(u32::MAX);
         let copies = stream::iter((first..).zip(page.segments))
             .map(|(part, (entry, folder))| {
-                let (store, to) = (store.clone(), to.clone());
+                let (store, to, resources) = (store.clone(), to.clone(), resources.clone());
                 async move {
+                    let _held = resources.permit(to.upload_bytes_held_max()).await;
                     let copied = copy(&store, &entry.segment, &*to, &folder, stamp, part, epoch).await;
                     (entry, copied)
                 }
@@ -165,6 +168,7 @@ impl Copying {
             stop = signal.stopped() => return Err(stop.into()),
         };
         cx.env().reached("segment_move.copying.copied");
+        cx.expect(page.registered);
         for (entry, copied) in copies {
             match copied {
                 Ok(path) => self.named(entry, path, work, cx),

@@ -1,7 +1,7 @@
 //! Which segments are next: bounded by how many are looked at, and by how many and how large those are that have to move.
 
 use super::Work;
-use ebbtide_engine::Snapshot;
+use ebbtide_engine::{Expect, Snapshot};
 use ebbtide_store::manifest::{self, Entry, Start};
 use ebbtide_store::{Error, Seq, Store, Table, TableId, UserId};
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub(super) struct Page {
     pub(super) segments: Vec<(Entry, String)>,
     /// Segments that lie there already.
     pub(super) there: u64,
+    /// That the storage to move to is the place that it is now.
+    pub(super) registered: Expect,
     /// Where the next page begins; none when this is the last one.
     pub(super) next: Option<Position>,
 }
@@ -51,7 +53,8 @@ pub(super) fn look(
         (None, Some(user)) => Start::Seq(user, 0),
         (None, None) => Start::Beginning,
     };
-    let mut page = Page { table, segments: Vec::new(), there: 0, next: None };
+    let registered = store.catalog().expect_registered(&**snapshot, &work.to)?;
+    let mut page = Page { table, segments: Vec::new(), there: 0, registered, next: None };
     let (mut looked, mut bytes) = (0, 0);
     for entry in manifest::entries(snapshot.clone(), id, start)? {
         let entry = entry?;

@@ -7,10 +7,14 @@ use ebbtide_engine::env::Env;
 use ebbtide_engine::{Snapshot, SystemEnv};
 use ebbtide_runtime::{Status, Trigger};
 use ebbtide_store::path::shard::{Registry, ShardStrategy};
-use ebbtide_store::{Kind, StoreOptions, Table, TableId, hot};
-use std::path::PathBuf;
+use ebbtide_store::{
+    Kind, NewStorage, NewTable, NewUser, StorageId, StorageMode, StorageType, Store, StoreOptions, Table, TableId,
+    UserChange, hot,
+};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
+use tokio::runtime::Handle;
 
 /// The system's environment, and something that is done when a point is reached.
 struct Spoiler<F>(F);
@@ -256,4 +260,57 @@ async fn leftovers_of_one_user_are_not_looked_for_among_the_files_of_another() {
     assert_eq!(segments.iter().map(|segment| segment.rows).sum::<u64>(), 12);
     assert!(segments.iter().any(|segment| segment.path.contains("/outer/inner/")), "{segments:?}");
     files_are_there(&world, &table);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_put_into_a_storage_that_is_another_place_by_now_is_not_named() {
+    let known: Arc<OnceLock<(Weak<Store>, PathBuf)>> = Arc::default();
+    let (at_point, changed) = (known.clone(), AtomicBool::new(false));
+    let world = spoiled(Options::default(), move |point| {
+        let Some((store, elsewhere)) = at_point.get() else { return };
+        if point == "flush.writing.uploaded" && !changed.swap(true, Ordering::Relaxed) {
+            let store = store.upgrade().unwrap();
+            tokio::task::block_in_place(|| Handle::current().block_on(another_place(&store, elsewhere)));
+        }
+    })
+    .await;
+    let elsewhere = world.folder.path().join("elsewhere");
+    world.store.create_storage(sea(&world.folder.path().join("sea"))).await.unwrap();
+    let region = NewUser { id: user("ana"), storage_mode: StorageMode::Region, storage: Some(sea(&elsewhere).id) };
+    world.store.create_user(region).await.unwrap();
+    let table = NewTable { use_user_storage: true, ..world.new_table(Kind::User, MANUAL) };
+    let table = world.store.catalog().create_table(table).await.unwrap();
+    world.insert(&table, &user("ana"), 0..10).await;
+    known.set((Arc::downgrade(&world.store), elsewhere.clone())).unwrap();
+
+    let job = world.flush(Trigger::Manual).await;
+    assert_eq!(job.status, Status::Completed, "{:?}", job.error);
+    let segments = world.segments(&table);
+    assert_eq!(segments.iter().map(|segment| segment.rows).collect::<Vec<_>>(), [10]);
+    assert!(elsewhere.join(&segments[0].path).exists(), "{segments:?}");
+    assert_eq!(hot_rows(&world, &table), 0);
+}
+
+fn sea(root: &Path) -> NewStorage {
+    NewStorage {
+        id: StorageId::new("sea").unwrap(),
+        name: None,
+        description: None,
+        storage_type: StorageType::Filesystem,
+        base_directory: root.to_str().unwrap().to_owned(),
+        shared_tables_template: None,
+        user_tables_template: None,
+        credentials: None,
+        config_json: None,
+    }
+}
+
+/// The same id, and another folder.
+async fn another_place(store: &Arc<Store>, root: &Path) {
+    let id = sea(root).id;
+    let change = |storage| UserChange { storage: Some(storage), ..UserChange::default() };
+    store.alter_user(&user("ana"), change(None)).await.unwrap();
+    store.drop_storage(&id).await.unwrap();
+    store.create_storage(sea(root)).await.unwrap();
+    store.alter_user(&user("ana"), change(Some(id))).await.unwrap();
 }
