@@ -95,9 +95,11 @@ impl Settings {
             if !known.clone().any(|name| name == key) {
                 return Err(unknown("CONFIG", &key, known));
             }
-            settings
-                .set(&key, &value)
-                .map_err(|why| Error::invalid(format!("CONFIG: {key} {why}, not {}", shown(&value))))?;
+            settings.set(&key, &value).map_err(|why| match key.as_str() {
+                // Keys are put into addresses, though they do not belong there.
+                "endpoint" => Error::invalid(format!("CONFIG: {key} {why}")),
+                _ => Error::invalid(format!("CONFIG: {key} {why}, not {}", shown(&value))),
+            })?;
         }
         Ok(settings)
     }
@@ -147,13 +149,17 @@ pub(super) fn object(what: &str, json: &str) -> Result<Map<String, Value>, Error
     }
 }
 
+/// A key that nothing reads. It is repeated only when it looks like one that is known: a secret may stand in its place.
 pub(super) fn unknown<'a>(what: &str, key: &str, known: impl Iterator<Item = &'a str> + Clone) -> Error {
-    Error::Invalid {
-        message: format!("{what}: unknown key {key:?}"),
-        hint: Some(match crate::path::nearest(key, known.clone()) {
-            Some(near) => format!("did you mean {near:?}?"),
-            None => format!("known are {}", known.collect::<Vec<_>>().join(", ")),
-        }),
+    match crate::path::nearest(key, known.clone()) {
+        Some(near) => Error::Invalid {
+            message: format!("{what}: unknown key {key:?}"),
+            hint: Some(format!("did you mean {near:?}?")),
+        },
+        None => Error::Invalid {
+            message: format!("{what} has a key that means nothing here"),
+            hint: Some(format!("known are {}", known.collect::<Vec<_>>().join(", "))),
+        },
     }
 }
 
@@ -230,7 +236,7 @@ mod tests {
             (Provider::S3, "[]", "CONFIG must be a JSON object", ""),
             (Provider::S3, "{\"a\": ", "Invalid CONFIG JSON", ""),
             (Provider::S3, r#"{"regoin": "x"}"#, "unknown key \"regoin\"", "\"region\""),
-            (Provider::Gcs, r#"{"region": "x"}"#, "unknown key \"region\"", "known are"),
+            (Provider::Gcs, r#"{"region": "x"}"#, "a key that means nothing here", "known are"),
             (Provider::S3, r#"{"region": 3}"#, "region is a word", ""),
             (Provider::S3, r#"{"endpoint": "127.0.0.1:9000"}"#, "endpoint is an address", ""),
             (Provider::S3, r#"{"endpoint": "http://key:secret@host"}"#, "endpoint is an address", ""),
@@ -241,6 +247,7 @@ mod tests {
             (Provider::S3, r#"{"virtual_hosted_style": "yes"}"#, "true or false", ""),
         ] {
             let error = Settings::parse(provider, Some(json)).unwrap_err();
+            assert!(!error.to_string().contains("secret"), "{error}");
             assert!(error.to_string().contains(says), "{json}: {error}");
             assert!(error.hint().unwrap_or_default().contains(hint), "{json}: {:?}", error.hint());
         }
