@@ -246,6 +246,12 @@ impl Error {
         }
     }
 
+    /// The engine takes no more writes until it is opened again.
+    pub(crate) fn is_final(&self) -> bool {
+        use ebbtide_engine::CommitError::{Closed, Failed, ReadOnly};
+        matches!(self, Self::Commit(Closed | Failed { .. } | ReadOnly { .. }))
+    }
+
     /// What to do instead, when there is more to say than the message does.
     pub fn hint(&self) -> Option<&str> {
         match self {

@@ -192,6 +192,11 @@ impl Objects for Local {
         blocking(OWN_FOLDER, move || disk.sweep_old_temp(written_before, only_count)).await
     }
 
+    async fn owner(&self) -> Result<Option<Owner>, Error> {
+        let root = self.disk.root().to_owned();
+        blocking(OWN_FOLDER, move || owner::read(&root)).await
+    }
+
     async fn release(&self) -> Result<(), Error> {
         let root = self.disk.root().to_owned();
         blocking(OWN_FOLDER, move || owner::remove(&root)).await

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::{TryStreamExt, stream::BoxStream};
 use object_store::{ObjectStore, ObjectStoreExt};
 
-use super::{Error, OWN_FOLDER};
+use super::{Error, OWN_FOLDER, Owner};
 
 /// What an acknowledged object is made of, for the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +82,9 @@ pub trait Objects: Debug + Send + Sync + 'static {
         let _ = (path, id);
         Ok(())
     }
+
+    /// Whose the root is at this moment, if anybody's: another database may have taken it over.
+    async fn owner(&self) -> Result<Option<Owner>, Error>;
 
     /// Gives up the root: its owner object goes, and others may have it. Nothing is to be written here afterwards.
     async fn release(&self) -> Result<(), Error>;

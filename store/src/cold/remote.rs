@@ -14,7 +14,7 @@ use object_store::{
 };
 use tokio::runtime::Handle;
 
-use super::{Error, Listed, Objects, Stored, Upload, local, objects::check_path, owner};
+use super::{Error, Listed, Objects, Owner, Stored, Upload, local, objects::check_path, owner};
 
 use entire::Entire;
 use multipart::Multipart;
@@ -57,7 +57,6 @@ pub trait Store: ObjectStore + MultipartStore {}
 impl<S: ObjectStore + MultipartStore> Store for S {}
 
 /// Objects under a prefix of an object store.
-#[derive(Debug)]
 pub struct Remote {
     shared: Arc<Shared>,
     reader: Arc<dyn ObjectStore>,
@@ -72,6 +71,13 @@ struct Shared {
     options: Options,
     /// Where the store's requests run when a thread that may block asks for them.
     runtime: Handle,
+}
+
+impl Debug for Remote {
+    /// Not the store: its client may hold keys.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Remote").field("uri", &self.uri).finish_non_exhaustive()
+    }
 }
 
 impl Debug for Shared {
@@ -275,6 +281,10 @@ impl Objects for Remote {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(source) => Err(failed(path, source)),
         }
+    }
+
+    async fn owner(&self) -> Result<Option<Owner>, Error> {
+        owner::remote::owner_of(self).await
     }
 
     async fn release(&self) -> Result<(), Error> {

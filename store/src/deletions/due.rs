@@ -1,15 +1,19 @@
 //! What is due goes.
 
 use super::{Deletion, pending};
-use crate::{Error, Store, TableId, UserId, manifest, published, quarantine};
+use crate::cold::Objects;
+use crate::{Error, StorageId, Store, TableId, UserId, manifest, published, quarantine};
 use ebbtide_engine::{Commit, Sync, Write};
-use futures::{StreamExt, stream};
-use std::collections::{BTreeSet, HashSet};
+use futures::{StreamExt, TryStreamExt, future, stream};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Objects removed at the same time.
 const OBJECTS_AT_ONCE: usize = 16;
+/// Objects that a storage may fail to remove before the others of a round are put off.
+const FAILED_MAX: u32 = 3;
 /// How long an object that could not be removed is left alone; doubled with each failure.
 const RETRY_MIN: Duration = Duration::from_secs(60);
 /// The upper end of that doubling.
@@ -53,19 +57,27 @@ pub async fn delete_due(store: &Arc<Store>, objects_max: usize) -> Result<Delete
 
     // Each user once, however many of his objects are due.
     let users: BTreeSet<(TableId, UserId)> = due.iter().filter_map(|deletion| deletion.whose.clone()).collect();
-    let mut named_still = HashSet::new();
-    for (table, user) in users {
-        if !published::publish_user(store, table, &user).await? {
-            named_still.insert((table, user));
-        }
-    }
-    let named_still = &named_still;
-    let results: Vec<(Deletion, Result<Removed, Error>)> = stream::iter(due)
+    let published = stream::iter(users)
+        .map(|(table, user)| async move {
+            match published::publish_user(store, table, &user).await {
+                Ok(true) => None,
+                Ok(false) => Some(Ok((table, user))),
+                Err(error) => Some(Err(error)),
+            }
+        })
+        .buffer_unordered(OBJECTS_AT_ONCE);
+    let named_still = published.filter_map(future::ready).try_collect::<HashSet<_>>().await?;
+    let storages: BTreeSet<StorageId> = due.iter().map(|deletion| deletion.storage.clone()).collect();
+    let storages =
+        future::join_all(storages.into_iter().map(|id| async move { (id.clone(), Storage::of(store, &id).await) }));
+    let storages: HashMap<StorageId, Storage> = storages.await.into_iter().collect();
+    let (named_still, storages) = (&named_still, &storages);
+    let results: Vec<(Deletion, Result<Removed, String>)> = stream::iter(due)
         .map(|deletion| async {
             if deletion.whose.as_ref().is_some_and(|whose| named_still.contains(whose)) {
-                return (deletion, Ok(Removed::NotYet));
+                return (deletion, Ok(Removed::NotYet(PUBLISH_WAIT)));
             }
-            let removed = remove(store, &deletion).await;
+            let removed = storages[&deletion.storage].remove(store, &deletion).await;
             (deletion, removed)
         })
         .buffer_unordered(OBJECTS_AT_ONCE)
@@ -76,8 +88,8 @@ pub async fn delete_due(store: &Arc<Store>, objects_max: usize) -> Result<Delete
     for (deletion, removed) in results {
         writes.extend(deletion.forget());
         match removed {
-            Ok(Removed::NotYet) => {
-                let wait = i64::try_from(PUBLISH_WAIT.as_micros()).unwrap_or(i64::MAX);
+            Ok(Removed::NotYet(wait)) => {
+                let wait = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
                 writes.extend(Deletion { not_before: now.saturating_add(wait), ..deletion }.put());
             }
             Ok(Removed::Gone) => {
@@ -88,7 +100,7 @@ pub async fn delete_due(store: &Arc<Store>, objects_max: usize) -> Result<Delete
             Err(error) => {
                 tracing::warn!(storage = %deletion.storage, path = deletion.path, %error, "an object could not be removed");
                 deleted.failed += 1;
-                writes.extend(later(deletion, &error, now).put());
+                writes.extend(later(deletion, error, now).put());
             }
         }
     }
@@ -100,35 +112,69 @@ pub async fn delete_due(store: &Arc<Store>, objects_max: usize) -> Result<Delete
 
 enum Removed {
     Gone,
-    /// A published manifest may still name it.
-    NotYet,
+    /// A published manifest may still name it, or its storage does not answer: it is looked at again after this time.
+    NotYet(Duration),
 }
 
-/// Removes one object, unless the manifest names it, which would be a bug: then it stays.
-async fn remove(store: &Arc<Store>, deletion: &Deletion) -> Result<Removed, Error> {
-    let (snapshot, asked) = (store.snapshot(), deletion.clone());
-    if blocking(move || manifest::named(&*snapshot, &asked.storage, &asked.path)).await?.is_some() {
-        tracing::error!(
-            storage = %deletion.storage, path = deletion.path,
-            "an object was to go that the manifest names; it stays, please report this"
-        );
-        return Ok(Removed::Gone);
-    }
-    match store.objects(&deletion.storage) {
-        // Nobody has a way to the object any more.
-        Err(Error::StorageNotFound { .. }) => {}
-        objects => objects?.delete(&deletion.path).await?,
-    }
-    Ok(Removed::Gone)
+/// A storage in one round.
+enum Storage {
+    /// Nobody has a way to its objects any more.
+    Dropped,
+    /// It is not open, or not ours any more.
+    Closed(String),
+    Open {
+        objects: Arc<dyn Objects>,
+        /// Objects that it did not remove.
+        failed: AtomicU32,
+    },
 }
 
-fn later(deletion: Deletion, error: &Error, now: i64) -> Deletion {
+impl Storage {
+    async fn of(store: &Arc<Store>, id: &StorageId) -> Self {
+        match store.owned_objects(id).await {
+            Ok(objects) => Self::Open { objects, failed: AtomicU32::new(0) },
+            Err(Error::StorageNotFound { .. }) => Self::Dropped,
+            Err(error) => Self::Closed(error.to_string()),
+        }
+    }
+
+    /// Removes one object, unless the manifest or the record of what is published names it, which would be a bug: then it stays.
+    async fn remove(&self, store: &Arc<Store>, deletion: &Deletion) -> Result<Removed, String> {
+        let (snapshot, asked) = (store.snapshot(), deletion.clone());
+        let named = blocking(move || {
+            let Deletion { storage, path, .. } = &asked;
+            Ok(manifest::named(&*snapshot, storage, path)?.is_some() || published::is_last(&*snapshot, storage, path)?)
+        });
+        if named.await.map_err(|error| error.to_string())? {
+            tracing::error!(
+                storage = %deletion.storage, path = deletion.path,
+                "an object was to go that the manifest names; it stays, please report this"
+            );
+            return Ok(Removed::Gone);
+        }
+        match self {
+            Self::Dropped => Ok(Removed::Gone),
+            Self::Closed(error) => Err(error.clone()),
+            // It would cost a time-out for each.
+            Self::Open { failed, .. } if failed.load(Ordering::Relaxed) >= FAILED_MAX => Ok(Removed::NotYet(RETRY_MIN)),
+            Self::Open { objects, failed } => match objects.delete(&deletion.path).await {
+                Ok(()) => Ok(Removed::Gone),
+                Err(error) => {
+                    failed.fetch_add(1, Ordering::Relaxed);
+                    Err(error.to_string())
+                }
+            },
+        }
+    }
+}
+
+fn later(deletion: Deletion, error: String, now: i64) -> Deletion {
     let wait = RETRY_MIN.saturating_mul(1 << deletion.failures.min(10)).min(RETRY_MAX);
     let wait = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
     Deletion {
         not_before: now.saturating_add(wait),
         failures: deletion.failures.saturating_add(1),
-        error: Some(error.to_string()),
+        error: Some(error),
         ..deletion
     }
 }

@@ -148,3 +148,55 @@ async fn what_lay_in_a_storage_that_is_no_more_is_forgotten() {
     assert_eq!(delete_due(&store, 10).await.unwrap().failed, 0, "nobody has a way to it any more");
     assert_eq!(pending(store.snapshot(), None, 10).unwrap(), []);
 }
+
+#[tokio::test]
+async fn nothing_goes_from_a_root_that_another_database_has_taken_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let env = TestEnv::new();
+    let store = open_store(dir.path(), &env).await;
+    let deletion = object(&store, "a/one.parquet").await;
+    write(&store, deletion.put().into()).await;
+    env.now.fetch_add(1_000_000, Ordering::SeqCst);
+    let owner = dir.path().join("storage/.ebbtide/owner.json");
+    let ours = std::fs::read(&owner).unwrap();
+    for (mark, told) in [
+        (
+            Some(r#"{"database_id":"the next one","storage_id":"old"}"#),
+            "belongs to storage \"old\" of database the next one",
+        ),
+        (None, "does not bear the mark of its owner any more"),
+    ] {
+        match mark {
+            Some(mark) => std::fs::write(&owner, mark).unwrap(),
+            None => std::fs::remove_file(&owner).unwrap(),
+        }
+        assert_eq!(delete_due(&store, 10).await.unwrap(), Deleted { failed: 1, ..Deleted::default() });
+        let left = pending(store.snapshot(), None, 10).unwrap();
+        let error = left[0].error.as_ref().unwrap();
+        assert!(error.contains(told), "{error}");
+        assert!(dir.path().join("storage/a/one.parquet").exists());
+        env.now.fetch_add(3_600_000_000, Ordering::SeqCst);
+    }
+    std::fs::write(&owner, ours).unwrap();
+    assert_eq!(delete_due(&store, 10).await.unwrap().objects, 1);
+}
+
+#[tokio::test]
+async fn a_storage_that_removes_nothing_is_not_asked_for_every_object() {
+    let dir = tempfile::tempdir().unwrap();
+    let env = TestEnv::new();
+    let store = open_store(dir.path(), &env).await;
+    let mut writes = Vec::new();
+    for number in 0..100 {
+        let deletion = object(&store, &format!("folder{number}/of/another.parquet")).await;
+        // A folder is no object, and is not removed like one.
+        writes.extend(Deletion { path: format!("folder{number}"), ..deletion }.put());
+    }
+    write(&store, writes).await;
+    env.now.fetch_add(1_000_000, Ordering::SeqCst);
+    let deleted = delete_due(&store, 100).await.unwrap();
+    assert!((3..50).contains(&deleted.failed), "{deleted:?}");
+    let left = pending(store.snapshot(), None, 200).unwrap();
+    assert_eq!(left.len(), 100, "each is tried again");
+    assert!(left.iter().all(|deletion| deletion.not_before > env.now.load(Ordering::SeqCst)));
+}

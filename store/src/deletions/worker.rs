@@ -55,8 +55,7 @@ async fn run(store: &Arc<Store>) {
         let wait = match delete_due(store, OBJECTS_PER_ROUND).await {
             Ok(deleted) if deleted.more => continue,
             Ok(_) => next(store).unwrap_or(LOOK_AWAY_MAX),
-            Err(Error::Commit(_)) => {
-                // The engine takes no more writes until it is opened again.
+            Err(error) if error.is_final() => {
                 tracing::debug!("objects are no longer removed in the background");
                 return;
             }

@@ -33,7 +33,7 @@ pub struct Outcome {
 /// Repeatable and safe to drop at any await: what was not noted as published is published again under the next name.
 ///
 /// # Errors
-/// The engine's, and [`Error::Corrupt`]. A storage that does not take a manifest is no error; its users are counted.
+/// The engine's. A storage that does not take a manifest is no error; its users are counted.
 pub async fn publish_due(
     store: &Arc<Store>,
     after: Option<&[u8]>,
@@ -53,9 +53,15 @@ pub async fn publish_due(
         .await;
     let mut outcome = Outcome::default();
     for published in results {
-        match published? {
-            true => outcome.users += 1,
-            false => outcome.failed += 1,
+        match published {
+            Ok(true) => outcome.users += 1,
+            Ok(false) => outcome.failed += 1,
+            Err(error) if error.is_final() => return Err(error),
+            // One user's trouble; the others are not to wait for him.
+            Err(error) => {
+                tracing::error!(%error, "a user's folders could not be published; they are tried again");
+                outcome.failed += 1;
+            }
         }
     }
     Ok((outcome, last))
@@ -64,7 +70,7 @@ pub async fn publish_due(
 /// Publishes the folders of one user, if that is due. Gives whether they say now what the manifest says.
 ///
 /// # Errors
-/// As [`publish_due`].
+/// The engine's, and [`Error::Corrupt`].
 pub async fn publish_user(store: &Arc<Store>, table: TableId, whom: &UserId) -> Result<bool, Error> {
     user(store, &keys::user(table, whom)).await
 }
@@ -128,6 +134,8 @@ async fn user(store: &Arc<Store>, key: &[u8]) -> Result<bool, Error> {
             continue;
         }
         let put = match store.objects(&folder.storage) {
+            // Dropped, so it holds no segment; the record stays, for names are never given twice.
+            Err(Error::StorageNotFound { .. }) if manifest.segments.is_empty() => continue,
             Ok(objects) => put(&*objects, &folder, manifest).await.map(|put| (objects, put)).map_err(Error::from),
             Err(error) => Err(error),
         };

@@ -54,8 +54,7 @@ async fn run(store: &Arc<Store>) {
     loop {
         let told = store.turns().told.notified();
         if let Err(error) = round(store).await {
-            if matches!(error, Error::Commit(_)) {
-                // The engine takes no more writes until it is opened again.
+            if error.is_final() {
                 tracing::debug!("manifests are no longer published in the background");
                 return;
             }

@@ -202,6 +202,18 @@ impl Store {
         }
     }
 
+    /// A storage's objects, if its root still bears our mark: a database that took it over has become the one to say what of it
+    /// may go.
+    pub(crate) async fn owned_objects(&self, id: &StorageId) -> Result<Arc<dyn Objects>, Error> {
+        let (objects, wanted) = (self.objects(id)?, self.owner(id));
+        let root = || objects.uri().to_owned();
+        match objects.owner().await? {
+            Some(found) if found == wanted => Ok(objects),
+            Some(found) => Err(cold::Error::Owned { root: root(), found, wanted }.into()),
+            None => Err(cold::Error::Unmarked { root: root() }.into()),
+        }
+    }
+
     pub(super) fn owner(&self, id: &StorageId) -> Owner {
         Owner { database_id: self.database_id().to_owned(), storage_id: id.to_string() }
     }
