@@ -112,10 +112,13 @@ impl Drop for Multipart {
         if self.ended {
             return;
         }
-        self.sending.abort_all();
+        let mut sending = std::mem::take(&mut self.sending);
+        sending.abort_all();
         let (shared, path, location, id) =
             (Arc::clone(&self.shared), self.path.clone(), self.location.clone(), self.id.clone());
         self.shared.runtime.spawn(async move {
+            // A part that arrives after the abort would stay, and cost money.
+            sending.shutdown().await;
             match shared.store.abort_multipart(&location, &id).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {
                     if let Some(multiparts) = &shared.options.multiparts {
