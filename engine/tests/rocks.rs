@@ -362,6 +362,28 @@ fn after_a_purge_no_file_holds_what_was_removed() {
 }
 
 #[test]
+fn a_purge_that_cannot_write_a_file_anew_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    let write = |writes| block_on(engine.commit(Commit { writes, ..Commit::default() })).unwrap();
+    write((0..2000).map(|n| Write::put(ROWS, format!("ana{n:06}"), [SECRET, &[0; 100]].concat())).collect());
+    block_on(engine.purge(vec![(JOBS, KeyRange::all())])).unwrap();
+    write(vec![Write::delete_range(ROWS, KeyRange::prefix(b"ana"))]);
+    for file in std::fs::read_dir(dir.path()).unwrap() {
+        let path = file.unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        if path.extension().is_some_and(|extension| extension == "sst") && bytes.len() > 10_000 {
+            let middle = bytes.len() / 2;
+            bytes[middle..middle + 1000].iter_mut().for_each(|byte| *byte ^= 0x55);
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+    let purged = block_on(engine.purge(vec![(ROWS, KeyRange::prefix(b"ana"))]));
+    assert!(matches!(purged, Err(Error::Unpurged { .. })), "{purged:?}");
+    assert!(on_disk(dir.path(), SECRET));
+}
+
+#[test]
 fn commits_go_on_beside_a_purge_and_a_close_ends_it() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());

@@ -201,13 +201,22 @@ pub(crate) async fn delete_due(cx: &Step) -> Result<deletions::Deleted, StepErro
 
 /// Has the step count as one that writes objects out of what it reads from now on, until its commit is over: who erases a
 /// user waits for it. The next step, or the end of the claim, ends it.
-pub(crate) fn writes(store: &Store, cx: &mut Step) {
-    *cx.keep::<Reading>() = Some(store.writers().register());
+///
+/// What is given goes with an object on its way, which may come to be there after the claim has ended.
+pub(crate) fn writes(store: &Store, cx: &mut Step) -> Arc<Reading> {
+    let writing = Arc::new(store.writers().register());
+    *cx.keep() = Some(writing.clone());
+    writing
+}
+
+/// What [`writes`] gave in this step, if it was called.
+pub(crate) fn writing(cx: &mut Step) -> Option<Arc<Reading>> {
+    cx.keep::<Arc<Reading>>().clone()
 }
 
 /// The job writes no more objects.
 pub(crate) fn writes_no_more(cx: &mut Step) {
-    *cx.keep::<Reading>() = None;
+    *cx.keep::<Arc<Reading>>() = None;
 }
 
 /// How often a step that waits says that it does, so that nobody takes it for dead.

@@ -12,6 +12,7 @@
 use super::database::Database;
 use crate::{Error, KeyRange, Space};
 use rocksdb::{BottommostLevelCompaction, ColumnFamily, CompactOptions, FlushOptions};
+use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
 use std::thread;
@@ -34,15 +35,15 @@ pub(super) fn rewrite(database: &Database, ranges: &[(Space, KeyRange)]) -> Resu
     database.db().flush_cfs_opt(&families, &FlushOptions::default()).map_err(failed)?;
     for (space, range) in ranges.iter().filter(|(_, range)| !range.is_empty()) {
         let family = database.family(*space)?;
-        let (before, failed_before) = (files(database, *space, range)?, failures(database, family)?);
+        let before: HashSet<PathBuf> = files(database, *space, range)?.into_iter().map(|file| file.path).collect();
+        let failed_before = failures(database)?;
         let mut options = CompactOptions::default();
         // One that runs already may have begun when a snapshot still kept what is to go.
         options.set_exclusive_manual_compaction(true);
         options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
         let end = (!range.to.is_empty()).then_some(range.to.as_slice());
-        let stayed = || -> Result<Vec<PathBuf>, Error> {
-            let after = files(database, *space, range)?;
-            Ok(before.iter().filter(|file| after.contains(file)).cloned().collect())
+        let stayed = || -> Result<Vec<LiveFile>, Error> {
+            Ok(files(database, *space, range)?.into_iter().filter(|file| before.contains(&file.path)).collect())
         };
         // A file that is alone on its level is moved to the lowest one as it is, and written anew only there.
         for _ in 0..2 {
@@ -52,13 +53,14 @@ pub(super) fn rewrite(database: &Database, ranges: &[(Space, KeyRange)]) -> Resu
             }
         }
         // Compacting does not say how it went. What is left now reaches around the range without a key of it, unless it
-        // was broken off.
-        if database.is_closing() || failures(database, family)? > failed_before {
+        // was broken off or failed.
+        let stayed = stayed()?;
+        let failed = failures(database)? > failed_before || stayed.iter().any(|file| file.is_within(range));
+        if database.is_closing() || failed {
             let reason = format!("files of space {:?} could not be written anew", space.name);
             return Err(Error::Unpurged { reason });
         }
-        let stayed = stayed()?;
-        old.extend(before.into_iter().filter(|file| !stayed.contains(file)));
+        old.extend(before.into_iter().filter(|path| !stayed.iter().any(|file| file.path == *path)));
     }
     Ok(old)
 }
@@ -78,24 +80,41 @@ pub(super) fn gone(database: &Database, old: &[PathBuf]) -> Result<(), Error> {
     Err(Error::Unpurged { reason: format!("{} stay on the disk", left.join(", ")) })
 }
 
-/// How often RocksDB failed to write files in the background.
-fn failures(database: &Database, family: &ColumnFamily) -> Result<u64, Error> {
-    let count = database.db().property_int_value_cf(family, "rocksdb.background-errors").map_err(failed)?;
+/// How often RocksDB failed to write files in the background. It counts them for all families together, under the default one.
+fn failures(database: &Database) -> Result<u64, Error> {
+    let count = database.db().property_int_value("rocksdb.background-errors").map_err(failed)?;
     Ok(count.unwrap_or(0))
 }
 
+/// A file that the database needs.
+struct LiveFile {
+    path: PathBuf,
+    first: Option<Vec<u8>>,
+    last: Option<Vec<u8>>,
+}
+
+impl LiveFile {
+    fn reaches(&self, range: &KeyRange) -> bool {
+        let begins_before = |first: &Vec<u8>| range.to.is_empty() || first < &range.to;
+        self.first.as_ref().is_none_or(begins_before) && self.last.as_ref().is_none_or(|last| last >= &range.from)
+    }
+
+    /// Whether its first or its last key is of the range. One that reaches around the range may have none of it.
+    fn is_within(&self, range: &KeyRange) -> bool {
+        let within = |key: &Vec<u8>| key >= &range.from && (range.to.is_empty() || key < &range.to);
+        self.first.as_ref().is_none_or(within) || self.last.as_ref().is_none_or(within)
+    }
+}
+
 /// Files of a space that may hold keys of a range.
-fn files(database: &Database, space: Space, range: &KeyRange) -> Result<Vec<PathBuf>, Error> {
+fn files(database: &Database, space: Space, range: &KeyRange) -> Result<Vec<LiveFile>, Error> {
     let live = database.db().live_files().map_err(failed)?;
-    let reaches = |start: Option<&Vec<u8>>, end: Option<&Vec<u8>>| {
-        let begins_before = start.is_none_or(|start| range.to.is_empty() || start < &range.to);
-        begins_before && end.is_none_or(|end| end >= &range.from)
-    };
-    let here = live
-        .iter()
-        .filter(|file| file.column_family_name == space.name)
-        .filter(|file| reaches(file.start_key.as_ref(), file.end_key.as_ref()));
-    Ok(here.map(|file| database.path().join(file.name.trim_start_matches('/'))).collect())
+    let here = live.into_iter().filter(|file| file.column_family_name == space.name).map(|file| LiveFile {
+        path: database.path().join(file.name.trim_start_matches('/')),
+        first: file.start_key,
+        last: file.end_key,
+    });
+    Ok(here.filter(|file| file.reaches(range)).collect())
 }
 
 /// The logs that are there and hold something. An empty one is taken further, whatever is written out.

@@ -1,12 +1,12 @@
 //! ERASE USER, EXPORT USER, MOVE TABLE and MOVE USER: the answer is the id of the job that does it.
 
 use super::{runtime_error, submitted};
-use crate::error::Result;
+use crate::error::{Error, Result, code};
 use crate::parse::{StorageName, UserJob};
 use crate::scan::Moment;
 use crate::session::{Outcome, Session};
 use crate::{show, storages};
-use ebbtide_runtime::NewJob;
+use ebbtide_runtime::{JobId, NewJob, Submitted};
 use ebbtide_store::{Name, StorageId, UserId};
 use ebbtide_workflows::kinds::Tables;
 use ebbtide_workflows::segment_move::{self, SegmentMove};
@@ -23,7 +23,16 @@ pub(super) async fn run(session: &Session, asked: &UserJob) -> Result<Outcome> {
         job(session, &moment, asked)?
     };
     let job = database.runtime.submit(job).await.map_err(runtime_error)?;
-    show::rows(&COLUMNS, &[vec![job.id().to_string(), submitted(&job).to_owned()]])
+    let status = match (asked, &job) {
+        // It erases what was there when it began; the next one does the rest.
+        (UserJob::Erase { .. }, Submitted::Existing(_)) => "begins after this job",
+        (UserJob::MoveTable { to, .. } | UserJob::MoveUser { to, .. }, Submitted::Existing(id)) => {
+            refuse_other(session, id, to)?;
+            submitted(&job)
+        }
+        _ => submitted(&job),
+    };
+    show::rows(&COLUMNS, &[vec![job.id().to_string(), status.to_owned()]])
 }
 
 /// What is asked for, with every name in it looked up: what is not there is said now and not by the job.
@@ -59,6 +68,20 @@ fn moved(tables: Tables, user: Option<UserId>, to: StorageId) -> NewJob {
     let key = format!("{kind}/{whose}/{}", user.as_ref().map_or("", UserId::as_str));
     let parameters = SegmentMove { tables, user, ..SegmentMove::to(to) };
     NewJob::new(kind, Box::new(parameters.job())).unique(key)
+}
+
+/// A move that goes to another storage is not the one that was asked for.
+fn refuse_other(session: &Session, running: &JobId, to: &StorageName) -> Result<()> {
+    let job = session.database.runtime.job(running).map_err(runtime_error)?;
+    let target = job.as_ref().and_then(|job| job.parameters.as_ref()?.get("to")?.as_str());
+    match target.filter(|target| *target != to.id.as_str()) {
+        Some(target) => Err(Error::new(
+            code::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("job {running} is moving these files to storage '{target}' at this moment"),
+        )
+        .hint(format!("wait for it, or KILL JOB '{running}'; then ask again"))),
+        None => Ok(()),
+    }
 }
 
 fn storage_id(session: &Session, moment: &Moment, name: &StorageName) -> Result<StorageId> {

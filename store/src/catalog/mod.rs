@@ -475,9 +475,34 @@ impl Catalog {
     /// # Errors
     /// The engine's.
     pub fn expect_registered(&self, snapshot: &dyn Snapshot, id: &StorageId) -> Result<Expect, Error> {
-        let key = keys::registration(id);
-        let registration = snapshot.get(CATALOG, &key)?;
-        Ok(Expect::as_read(CATALOG, key, registration))
+        Ok(self.expect_registration(id, self.registration(snapshot, id)?))
+    }
+
+    /// Which registration of a storage's id this is, for whoever expects it in later commits too. None for `local`.
+    ///
+    /// # Errors
+    /// The engine's, and [`Error::Corrupt`].
+    pub fn registration(&self, snapshot: &dyn Snapshot, id: &StorageId) -> Result<Option<u64>, Error> {
+        let stored = snapshot.get(CATALOG, &keys::registration(id))?;
+        stored.as_deref().map(|value| crate::keys::u64_value(value, "a storage's registration")).transpose()
+    }
+
+    /// Expects the id of a storage to mean the place that it meant in this registration.
+    pub fn expect_registration(&self, id: &StorageId, registration: Option<u64>) -> Expect {
+        Expect::as_read(CATALOG, keys::registration(id), registration.map(version_value))
+    }
+
+    /// A storage that is being taken in at this moment, if there is one.
+    ///
+    /// # Errors
+    /// The engine's, and [`Error::Corrupt`].
+    pub fn attaching(&self, snapshot: &Arc<dyn Snapshot>) -> Result<Option<StorageId>, Error> {
+        Ok(self.storages(snapshot)?.iter().find(|storage| storage.attaching).map(|storage| storage.id.clone()))
+    }
+
+    /// Expects no storage to be in the middle of being taken in.
+    pub fn expect_nothing_attaching(&self) -> Expect {
+        expect_nothing_attaching()
     }
 }
 

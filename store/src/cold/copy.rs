@@ -1,7 +1,7 @@
 //! An object as it is, from one storage to another.
 
 use super::objects::location;
-use super::{Error, Objects, Stored, Upload};
+use super::{Error, Objects, Stored, Upload, finish_holding};
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub enum CopyError {
 
 /// Copies an object byte for byte under a name never used before, in pieces, so memory does not grow with it. The copy is
 /// whole and durable when this comes back, and has been compared with `expected` on the way: one that differs in size or
-/// sum leaves no object.
+/// sum leaves no object. `held` is let go when the copy is there, or will not come to be, as in [`finish_holding`].
 ///
 /// # Errors
 /// [`CopyError`]; then there is no copy, unless its storage did not say whether it took it.
@@ -29,6 +29,7 @@ pub async fn copy(
     to: &dyn Objects,
     to_path: &str,
     expected: Stored,
+    held: impl Send + 'static,
 ) -> Result<(), CopyError> {
     let unread = |source| CopyError::Source(Error::Store { path: from_path.to_owned(), source: Arc::new(source) });
     let place = location(from_path).map_err(CopyError::Source)?;
@@ -54,7 +55,7 @@ pub async fn copy(
         let wrong = differs(from_path, read, expected);
         return Err(give_up(upload, CopyError::Source(wrong)).await);
     }
-    let stored = upload.finish().await.map_err(CopyError::Target)?;
+    let stored = finish_holding(upload, held).await.map_err(CopyError::Target)?;
     if stored != expected {
         return Err(CopyError::Target(differs(to_path, stored, expected)));
     }
@@ -92,7 +93,7 @@ mod tests {
         let objects = store.objects(&StorageId::local()).unwrap();
         let bytes = Bytes::from((0..300_000u32).flat_map(u32::to_le_bytes).collect::<Vec<u8>>());
         let stored = objects.put_small("a/one.parquet", bytes).await.unwrap();
-        let attempt = async |from: &str, to: &str, expected| copy(&*objects, from, &*objects, to, expected).await;
+        let attempt = async |from: &str, to: &str, expected| copy(&*objects, from, &*objects, to, expected, ()).await;
 
         attempt("a/one.parquet", "b/one.parquet", stored).await.unwrap();
         assert_eq!(checksum(&*objects, "b/one.parquet").await.unwrap(), Some(stored));

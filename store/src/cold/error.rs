@@ -188,6 +188,16 @@ impl Error {
         matches!(self, Error::AlreadyExists { .. })
     }
 
+    /// The object is not there, or is not what it was said to be; not its storage being away.
+    pub fn is_of_the_object(&self) -> bool {
+        match self {
+            Error::Contradiction(_) => true,
+            Error::Store { source, .. } => matches!(&**source, object_store::Error::NotFound { .. }),
+            Error::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+
     /// The disk or the quota is full: it helps to make room, and to try again later.
     pub fn is_disk_full(&self) -> bool {
         let (Error::Io { source, .. } | Error::Sync { source, .. }) = self else {

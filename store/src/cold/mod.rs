@@ -30,7 +30,7 @@ mod refusal;
 
 pub use copy::{CopyError, copy};
 pub use error::Error;
-pub use objects::{Listed, Objects, Stored, Upload, checksum, head, read};
+pub use objects::{Listed, Objects, Stored, Upload, checksum, finish_holding, head, read};
 pub use owner::Owner;
 
 /// The folder under a root that belongs to the storage itself. No object is written, listed or deleted in it.

@@ -112,6 +112,27 @@ pub trait Upload: Debug + Send {
     async fn abort(self: Box<Self>) -> Result<(), Error>;
 }
 
+/// Finishes an upload, and holds something until that is over, though the caller may be dropped before: the object may come to
+/// be there all the same.
+///
+/// # Errors
+/// As [`Upload::finish`].
+///
+/// # Panics
+/// When finishing does.
+pub async fn finish_holding(upload: Box<dyn Upload>, held: impl Send + 'static) -> Result<Stored, Error> {
+    let finishing = tokio::spawn(async move {
+        let stored = upload.finish().await;
+        drop(held);
+        stored
+    });
+    match finishing.await {
+        Ok(stored) => stored,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(error) => Err(Error::Contradiction(format!("the process is ending: {error}"))),
+    }
+}
+
 /// Refuses what is not a plain relative path in every storage. Templates make none of these; whoever calls with one has a bug or a motive.
 pub(super) fn check_path(path: &str) -> Result<(), Error> {
     let refuse = |problem| Err(Error::Name { path: path.to_owned(), problem });

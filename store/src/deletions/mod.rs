@@ -151,11 +151,29 @@ pub fn pending(snapshot: Arc<dyn Snapshot>, due_at: Option<i64>, limit: usize) -
     while found.len() < limit
         && let Some((key, value)) = cursor.next()?
     {
-        let deletion = serde_json::from_slice(value)
-            .map_err(|error| Error::corrupt(format!("the deletion {}: {error}", key.escape_ascii())))?;
-        found.push(deletion);
+        found.push(read(key, value)?);
     }
     Ok(found)
+}
+
+/// An object of a dropped table that is still to go and has this text in its path, if there is one.
+///
+/// # Errors
+/// The engine's, and [`Error::Corrupt`].
+pub fn of_dropped(snapshot: Arc<dyn Snapshot>, in_path: &str) -> Result<Option<Deletion>, Error> {
+    let mut cursor = snapshot.scan(DELETIONS, KeyRange::prefix(DUE), Order::Ascending)?;
+    while let Some((key, value)) = cursor.next()? {
+        let deletion = read(key, value)?;
+        if deletion.why == Why::Dropped && deletion.path.contains(in_path) {
+            return Ok(Some(deletion));
+        }
+    }
+    Ok(None)
+}
+
+fn read(key: &[u8], value: &[u8]) -> Result<Deletion, Error> {
+    serde_json::from_slice(value)
+        .map_err(|error| Error::corrupt(format!("the deletion {}: {error}", key.escape_ascii())))
 }
 
 /// How many objects of this storage are still to go.

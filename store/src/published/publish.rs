@@ -3,13 +3,14 @@
 use super::{Folder, Manifest, ObjectName, Published, note, of_user};
 use crate::cold::{self, Objects};
 use crate::deletions::{self, Deletion, Why};
-use crate::{Error, PUBLISH_DUE, Segment, Store, Table, TableId, UserId, keys, manifest, quarantine};
+use crate::{Error, PUBLISH_DUE, Segment, StorageId, Store, Table, TableId, UserId, keys, manifest, quarantine};
 use bytes::Bytes;
 use ebbtide_engine::{Commit, CommitError, Expect, KeyRange, Order, Snapshot, Sync, Write};
 use futures::{StreamExt, stream};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinError;
 
 /// Users whose folders are published at the same time.
 const USERS_AT_ONCE: usize = 16;
@@ -93,6 +94,8 @@ struct Look {
     times: Option<Vec<u8>>,
     table: Option<Arc<Table>>,
     watermark: manifest::Watermark,
+    /// That the storages of these folders are the places that they were.
+    registered: Vec<Expect>,
     /// Of each folder that has segments, or had some: those, what was published last, and the number that comes next.
     folders: BTreeMap<Folder, (Vec<Segment>, Option<Published>, u64)>,
 }
@@ -102,9 +105,10 @@ async fn user(store: &Arc<Store>, key: &[u8]) -> Result<bool, Error> {
     let (table_id, (user, _)) = (keys::table_of(key)?, keys::split_user(key)?);
     let _turn = store.turns().enter(key).await;
     // A manifest says much of the rows that it names; who erases them waits for those that are being written.
-    let _writing = store.writers().register();
+    let writing = Arc::new(store.writers().register());
     let (looking, whom) = (store.clone(), user.clone());
-    let Look { times, table, watermark, folders } = blocking(move || look(&looking, table_id, &whom)).await?;
+    let Look { times, table, watermark, registered, folders } =
+        blocking(move || look(&looking, table_id, &whom)).await?;
     let Some(times) = times else { return Ok(true) };
     let Some(table) = table else {
         // What a dropped table has published goes with its segments.
@@ -112,7 +116,8 @@ async fn user(store: &Arc<Store>, key: &[u8]) -> Result<bool, Error> {
         commit(store, Vec::new(), writes).await?;
         return Ok(true);
     };
-    let (mut expect, mut writes) = (vec![table.expect_present()], Vec::new());
+    let (mut expect, mut writes) = (registered, vec![]);
+    expect.push(table.expect_present());
     let mut whole = true;
     let mut put_now: Vec<(Arc<dyn Objects>, String)> = Vec::new();
     for (folder, (segments, before, generation)) in folders {
@@ -136,7 +141,16 @@ async fn user(store: &Arc<Store>, key: &[u8]) -> Result<bool, Error> {
         let put = match store.objects(&folder.storage) {
             // Dropped, so it holds no segment; the record stays, for names are never given twice.
             Err(Error::StorageNotFound { .. }) if manifest.segments.is_empty() => continue,
-            Ok(objects) => put(&*objects, &folder, manifest).await.map(|put| (objects, put)).map_err(Error::from),
+            Ok(objects) => {
+                // It may come to be there though this is dropped meanwhile: until that is over, somebody is writing.
+                let (to, place, writing) = (objects.clone(), folder.clone(), writing.clone());
+                let putting = tokio::spawn(async move {
+                    let put = put(&*to, &place, manifest).await;
+                    drop(writing);
+                    put
+                });
+                over(putting.await)?.map(|put| (objects, put)).map_err(Error::from)
+            }
             Err(error) => Err(error),
         };
         let (generation, path, bytes) = match put {
@@ -220,7 +234,10 @@ fn look(store: &Store, table: TableId, user: &UserId) -> Result<Look, Error> {
         let generation = next_free(&*snapshot, &folder, from)?;
         Ok::<_, Error>((folder, (segments, before, generation)))
     };
+    let storages: BTreeSet<&StorageId> = folders.keys().map(|folder| &folder.storage).collect();
+    let registered = storages.into_iter().map(|id| store.catalog().expect_registered(&*snapshot, id));
     Ok(Look {
+        registered: registered.collect::<Result<_, _>>()?,
         times: snapshot.get(PUBLISH_DUE, &keys::user(table, user))?,
         table: store.catalog().table_by_id(&snapshot, table)?,
         folders: folders.into_iter().map(numbered).collect::<Result<_, _>>()?,
@@ -261,8 +278,12 @@ async fn put(
 
 /// Reads of the engine block.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
+    over(tokio::task::spawn_blocking(work).await)?
+}
+
+fn over<T>(task: Result<T, JoinError>) -> Result<T, Error> {
+    match task {
+        Ok(result) => Ok(result),
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(error) => Err(Error::Conflict { message: format!("the process is ending: {error}") }),
     }

@@ -204,7 +204,10 @@ impl Store {
 
     /// A storage's objects, if its root still bears our mark: a database that took it over has become the one to say what of it
     /// may go.
-    pub(crate) async fn owned_objects(&self, id: &StorageId) -> Result<Arc<dyn Objects>, Error> {
+    ///
+    /// # Errors
+    /// As [`Store::objects`]; [`Error::Cold`] when the mark is another's, is not there or cannot be read.
+    pub async fn owned_objects(&self, id: &StorageId) -> Result<Arc<dyn Objects>, Error> {
         let (objects, wanted) = (self.objects(id)?, self.owner(id));
         let root = || objects.uri().to_owned();
         match objects.owner().await? {

@@ -140,6 +140,8 @@ async fn take_in(
     cx: &mut Step,
 ) -> Result<(), Trouble> {
     let store = cx.get::<Store>()?;
+    // Before its objects are looked at: where they lie may be another storage's by the time of the commit.
+    let registered = store.catalog().expect_registered(&*store.snapshot(), storage)?;
     let objects = store.objects(storage)?;
     let Some(look) = attach::look(&*objects, storage, folder, folders).await? else { return Ok(()) };
     let Some(table) = table(&store, storage, &look).await? else { return Ok(()) };
@@ -157,6 +159,7 @@ async fn take_in(
     .await?;
     let Some(writes) = writes else { return Ok(()) };
     let (expect, writes) = writes?;
+    cx.expect(registered);
     expect.into_iter().for_each(|expect| cx.expect(expect));
     cx.extend(writes);
     totals.folders += 1;

@@ -293,6 +293,8 @@ impl Encoder {
             .map(|segment| segment.path)
             .collect();
         let remove = async {
+            // What another database took over is its own to clear up.
+            shared.store.owned_objects(&place.storage).await?;
             let mut listed = place.objects.list(&place.prefix);
             while let Some(object) = listed.try_next().await? {
                 // In his own folder: one below it is another user's.
@@ -305,9 +307,9 @@ impl Encoder {
                     shared.env.reached("flush.writing.leftover_removed");
                 }
             }
-            Ok::<(), cold::Error>(())
+            Ok::<(), ebbtide_store::Error>(())
         };
-        shared.runtime.block_on(remove)?;
+        shared.runtime.block_on(remove).map_err(|error| Trouble::User(error.to_string()))?;
         Ok(())
     }
 

@@ -25,7 +25,7 @@ use ebbtide_runtime::{Step, StepError};
 use ebbtide_store::cold::{self, CopyError, Stored};
 use ebbtide_store::deletions::{Deletion, Why};
 use ebbtide_store::manifest::{self, Entry};
-use ebbtide_store::{Segment, Store, Table, TableId, UserId};
+use ebbtide_store::{Reading, Segment, Store, Table, TableId, UserId};
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -61,8 +61,8 @@ const FAILURES_MAX: usize = 100;
 enum Trouble {
     /// It cannot be read as the manifest has it: others may do better.
     Segment(String),
-    /// The storage to move to takes nothing at present.
-    Target(StepError),
+    /// One of the storages does not do its part at present.
+    All(StepError),
 }
 
 impl Copying {
@@ -76,7 +76,7 @@ impl Copying {
             return self.finish(cx);
         };
         let store = cx.get::<Store>()?;
-        kinds::writes(&store, cx);
+        let writing = kinds::writes(&store, cx);
         // The objects that are read must not go meanwhile.
         let _reading = store.readers().register();
         let look = read("reading the manifest", cx, {
@@ -100,7 +100,7 @@ impl Copying {
         }
         self.totals.segments_there += page.there;
         let next = page.next.clone();
-        self.segments(work, &store, page, cx).await?;
+        self.segments(work, &store, page, &writing, cx).await?;
         match next {
             Some(next) => self.after = Some(next),
             None => {
@@ -143,7 +143,14 @@ impl Copying {
         Ok(())
     }
 
-    async fn segments(&mut self, work: &Work, store: &Arc<Store>, page: Page, cx: &mut Step) -> Result<(), StepError> {
+    async fn segments(
+        &mut self,
+        work: &Work,
+        store: &Arc<Store>,
+        page: Page,
+        writing: &Arc<Reading>,
+        cx: &mut Step,
+    ) -> Result<(), StepError> {
         let Some(stamp) = self.stamp.filter(|_| !page.segments.is_empty()) else { return Ok(()) };
         if let Some((entry, _)) = page.segments.first() {
             cx.progress().set_subject(entry.segment.user.as_str());
@@ -154,10 +161,10 @@ impl Copying {
         let parts = u32::try_from(page.segments.len()).unwrap_or(u32::MAX);
         let copies = stream::iter((first..).zip(page.segments))
             .map(|(part, (entry, folder))| {
-                let (store, to, resources) = (store.clone(), to.clone(), resources.clone());
+                let (store, to, resources, writing) = (store.clone(), to.clone(), resources.clone(), writing.clone());
                 async move {
                     let _held = resources.permit(to.upload_bytes_held_max()).await;
-                    let copied = copy(&store, &entry.segment, &*to, &folder, stamp, part, epoch).await;
+                    let copied = copy(&store, &entry.segment, &*to, &folder, stamp, part, epoch, writing).await;
                     (entry, copied)
                 }
             })
@@ -173,7 +180,7 @@ impl Copying {
             match copied {
                 Ok(path) => self.named(entry, path, work, cx),
                 Err(Trouble::Segment(reason)) => self.fail(&page.table, &entry.segment, reason, cx),
-                Err(Trouble::Target(error)) => return Err(error),
+                Err(Trouble::All(error)) => return Err(error),
             }
         }
         match first.checked_add(parts) {
@@ -241,20 +248,27 @@ async fn copy(
     stamp: i64,
     part: u32,
     epoch: u64,
+    writing: Arc<Reading>,
 ) -> Result<String, Trouble> {
-    let from = store.objects(&old.storage).map_err(|error| Trouble::Segment(error.to_string()))?;
-    let path = free_path(to, folder, stamp, part, epoch).await.map_err(|error| Trouble::Target(unreachable(error)))?;
+    let from = store.objects(&old.storage).map_err(|error| Trouble::All(unreadable(error)))?;
+    let path = free_path(to, folder, stamp, part, epoch).await.map_err(|error| Trouble::All(unreachable(error)))?;
     let path = path.ok_or_else(|| {
         Trouble::Segment(format!(
             "too many names in {folder} of the other storage are taken by files that nothing names"
         ))
     })?;
     let expected = Stored { bytes: old.bytes, crc32c: old.crc32c };
-    match cold::copy(&*from, &old.path, to, &path, expected).await {
+    match cold::copy(&*from, &old.path, to, &path, expected, writing).await {
         Ok(()) => Ok(path),
-        Err(CopyError::Source(error)) => Err(Trouble::Segment(error.with_hint())),
-        Err(CopyError::Target(error)) => Err(Trouble::Target(unreachable(error))),
+        Err(CopyError::Source(error)) if error.is_of_the_object() => Err(Trouble::Segment(error.with_hint())),
+        // That a storage does not answer says nothing of the segment.
+        Err(CopyError::Source(error)) => Err(Trouble::All(unreadable(error))),
+        Err(CopyError::Target(error)) => Err(Trouble::All(unreachable(error))),
     }
+}
+
+fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> StepError {
+    StepError::retry_because("the storage to move from gives nothing", error)
 }
 
 fn unreachable(error: impl std::error::Error + Send + Sync + 'static) -> StepError {

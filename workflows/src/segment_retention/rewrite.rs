@@ -4,6 +4,7 @@
 //! is durable before anybody names it. Rows stream through, a batch at a time.
 
 use crate::flush::Resources;
+use crate::kinds;
 use crate::naming::{folder_of, free_path};
 use ebbtide_runtime::{Step, StepError};
 use ebbtide_store::cold::segment::{Finished, Layout, Options, Part, Reader, Writer};
@@ -60,8 +61,9 @@ pub(crate) async fn without_first(
     let part = Part { columns: None, first_row: rows, batch_rows: BATCH_ROWS };
     let mut reader = Reader::open(&*objects, &old.path, old.bytes, part).await?;
     let layout = Layout::new(reader.schema().clone(), qualified_name, old.schema_version, options)?;
-    // Out of the same budget as the flushes: rows that are decoded, and what the writer holds.
-    let _held = resources.reserve(2 * layout.memory_bytes_max(), cx.progress()).await;
+    // Out of the same budget as the flushes: rows that are decoded, and what the writer and the upload hold.
+    let bytes_held = 2 * layout.memory_bytes_max() + objects.upload_bytes_held_max();
+    let _held = resources.reserve(bytes_held, cx.progress()).await;
 
     let folder = folder_of(&old.path);
     let path = free_path(&*objects, folder, stamp, 1, cx.epoch())
@@ -87,7 +89,7 @@ pub(crate) async fn without_first(
             old.to_seq
         )));
     }
-    let Stored { bytes, crc32c } = upload.finish().await?;
+    let Stored { bytes, crc32c } = cold::finish_holding(upload, kinds::writing(cx)).await?;
     cx.env().reached("segment.rewritten");
     Ok(Segment {
         from_seq: written.from_seq,

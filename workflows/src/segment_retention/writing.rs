@@ -72,7 +72,7 @@ impl Writing {
             return self.finish(cx);
         };
         let store = cx.get::<Store>()?;
-        kinds::writes(&store, cx);
+        let _writing = kinds::writes(&store, cx);
         // The objects that are read anew must not go meanwhile.
         let _reading = store.readers().register();
         let (after, counted, cutoff) = (self.after.clone(), self.counted.clone(), self.cutoff);

@@ -26,7 +26,7 @@ impl Done {
 
     /// The `result` column of `system.jobs`.
     pub(super) fn result(&self, work: &Work) -> serde_json::Value {
-        let Run { at, cut, totals } = &self.run;
+        let Run { at, cut, totals, .. } = &self.run;
         serde_json::json!({
             "user": work.user,
             "namespace": work.namespace,

@@ -51,9 +51,11 @@ impl Fencing {
         let found =
             read("looking at his rows", cx, move |snapshot| next(&store, &snapshot, &asked, after, cut, now)).await?;
         let Some(Found { table, known, noted }) = found else {
+            work.expect_nothing_attaching(cx).await?;
             let run = self.run.clone();
             return Ok(AfterFence::Finished(Erasing::new(self, run)));
         };
+        work.expect_nothing_attaching(cx).await?;
         let (expect, writes) = known.fence(&table);
         expect.into_iter().for_each(|expect| cx.expect(expect));
         cx.extend(writes);

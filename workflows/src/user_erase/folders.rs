@@ -8,7 +8,7 @@ use crate::kinds::{read, wait};
 use crate::naming::{folder_of, name_of};
 use ebbtide_engine::Snapshot;
 use ebbtide_runtime::{Step, StepError};
-use ebbtide_store::cold::Listed;
+use ebbtide_store::cold::{Listed, Objects};
 use ebbtide_store::path::FileName;
 use ebbtide_store::published::{self, Folder, ObjectName};
 use ebbtide_store::{Error, StorageId, Store, Table, UserId, manifest};
@@ -23,6 +23,24 @@ const OBJECTS_PER_LOOK: usize = 1024;
 pub(super) struct Found {
     pub(super) storage: StorageId,
     pub(super) object: Listed,
+}
+
+/// The objects of storages whose roots are ours; none of one that was dropped, in which nothing is ours any more.
+pub(super) async fn owned(
+    store: &Store,
+    storages: impl Iterator<Item = &StorageId>,
+    cx: &Step,
+) -> Result<BTreeMap<StorageId, Option<Arc<dyn Objects>>>, StepError> {
+    let mut owned = BTreeMap::new();
+    for storage in storages.collect::<BTreeSet<_>>() {
+        let objects = match wait(cx, store.owned_objects(storage)).await? {
+            Ok(objects) => Some(objects),
+            Err(Error::StorageNotFound { .. }) => None,
+            Err(error) => return Err(not_asked(storage, error)),
+        };
+        owned.insert(storage.clone(), objects);
+    }
+    Ok(owned)
 }
 
 /// His folders of a table.
@@ -72,9 +90,10 @@ pub(super) async fn unwritten(
         let aborted = store.abort_upload(storage, &id, &path).await;
         aborted.map_err(|error| not_asked(storage, error))?;
     }
+    let storages = owned(&store, folders.iter().map(|folder| &folder.storage), cx).await?;
     let mut found = Vec::new();
     for folder in folders {
-        let objects = store.objects(&folder.storage).map_err(|error| not_asked(&folder.storage, error))?;
+        let Some(objects) = &storages[&folder.storage] else { continue };
         let mut listing = objects.list(&folder.folder);
         loop {
             let mut look = Vec::with_capacity(OBJECTS_PER_LOOK);

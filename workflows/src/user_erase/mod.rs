@@ -33,8 +33,10 @@ mod removing; // objects go, and are looked for
 mod tests;
 
 use crate::kinds::{FILE_TIMESTAMP, Tables, read};
+use ebbtide_engine::Snapshot;
 use ebbtide_runtime::{BoxFuture, NewJob, Progress, Retry, Step, StepError, View, Workflow};
-use ebbtide_store::{Name, Store, Table, TableId, UserId, manifest};
+use ebbtide_store::path::escape::escape;
+use ebbtide_store::{Kind, Name, Store, Table, TableId, UserId, deletions, manifest};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -80,14 +82,15 @@ impl UserErase {
         Self { work: Work { user, namespace }, state: State::Queued(queued::Queued::default()) }
     }
 
-    /// As a job: there is one at a time for a user and a namespace, and it does not give up soon.
+    /// As a job: there is one at a time for a user and a namespace, and it does not give up soon. One that is asked for while
+    /// another runs begins when that ends, for what was written meanwhile.
     pub fn job(user: UserId, namespace: Option<Name>) -> NewJob {
         let key = match &namespace {
             Some(namespace) => format!("{KIND}/{namespace}/{user}"),
             None => format!("{KIND}//{user}"),
         };
         let retry = Retry { attempts_max: Some(ATTEMPTS_MAX), backoff_min: None, backoff_max: Some(BACKOFF_MAX) };
-        NewJob { retry, ..NewJob::new(KIND, Box::new(Self::new(user, namespace))).unique(key) }
+        NewJob { retry, follow_up: true, ..NewJob::new(KIND, Box::new(Self::new(user, namespace))).unique(key) }
     }
 }
 
@@ -147,6 +150,9 @@ struct Run {
     at: i64,
     /// Rows up to here go.
     cut: u64,
+    /// Tables that were dropped lately, or while it ran: their rows go with them, and their ranges are purged too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dropped: Vec<TableId>,
     totals: Totals,
 }
 
@@ -178,6 +184,48 @@ impl Run {
 impl Work {
     fn tables(&self) -> Tables {
         self.namespace.as_ref().map_or(Tables::All, |namespace| Tables::Namespace(namespace.to_string()))
+    }
+
+    /// Nothing of him comes in by a storage that is being attached: not before this step's commit, which expects that, and not
+    /// beside it. What is written down meanwhile to be removed is not taken in either, for attaching expects it not to be.
+    async fn expect_nothing_attaching(&self, cx: &mut Step) -> Result<(), StepError> {
+        let store = cx.get::<Store>()?;
+        let looking = store.clone();
+        let attaching = read("reading the catalog", cx, move |snapshot| looking.catalog().attaching(&snapshot)).await?;
+        if let Some(storage) = attaching {
+            return Err(StepError::retry(format!(
+                "storage {storage} is being attached, and may bring rows of his back; he is erased after that"
+            )));
+        }
+        cx.expect(store.catalog().expect_nothing_attaching());
+        Ok(())
+    }
+
+    /// What a dropped table has left and may be his.
+    async fn left_of_dropped(&self, cx: &Step) -> Result<Option<String>, StepError> {
+        let store = cx.get::<Store>()?;
+        let asked = self.clone();
+        read("looking at dropped tables", cx, move |snapshot| {
+            if let Some(table) = asked.dropped(&store, &snapshot)?.first() {
+                return Ok(Some(format!(
+                    "table {}, which was dropped, is not cleared away yet",
+                    table.qualified_name()
+                )));
+            }
+            let object = deletions::of_dropped(snapshot, &escape(asked.user.as_str()))?;
+            Ok::<_, ebbtide_store::Error>(object.map(|object| {
+                format!("{} of a dropped table is still to go from storage {}", object.path, object.storage)
+            }))
+        })
+        .await
+    }
+
+    /// Those of these tables that were dropped and are not cleared away.
+    fn dropped(&self, store: &Store, snapshot: &Arc<dyn Snapshot>) -> Result<Vec<Table>, ebbtide_store::Error> {
+        let ours = |table: &Table| {
+            table.kind == Kind::User && self.namespace.as_ref().is_none_or(|namespace| *namespace == table.namespace)
+        };
+        Ok(store.catalog().dropped(snapshot)?.into_iter().map(|dropped| dropped.table).filter(ours).collect())
     }
 
     /// The next of these tables in which the user was erased once: only they can hold something of his.

@@ -44,6 +44,9 @@ impl Purging {
             after = Some(table.id);
         }
         let last = ranges.len() < 2 * TABLES_MAX;
+        if last {
+            ranges.extend(self.run.dropped.iter().flat_map(|table| erase::ranges(*table, &work.user)));
+        }
         // Statements first: they may open further snapshots of the same instant.
         wait(cx, store.readers().wait_passed(store.readers().now())).await?;
         let purged = wait(cx, cx.engine().purge(ranges)).await?;

@@ -13,18 +13,21 @@ pub(super) struct Queued {}
 impl Queued {
     pub(super) async fn start(self, work: &Work, cx: &mut Step) -> Result<Fencing, StepError> {
         let cut = cx.engine().last_seq();
-        if let Some(namespace) = work.namespace.clone() {
-            let store = cx.get::<Store>()?;
-            let asked = namespace.clone();
-            let there = read("reading the catalog", cx, move |snapshot| {
-                Ok::<_, ebbtide_store::Error>(store.catalog().namespace(&snapshot, &asked)?.is_some())
-            })
-            .await?;
-            if !there {
-                return Err(StepError::fail(format!("Namespace {namespace} not found")));
-            }
+        let store = cx.get::<Store>()?;
+        let asked = work.clone();
+        let (there, dropped) = read("reading the catalog", cx, move |snapshot| {
+            let there = match &asked.namespace {
+                Some(namespace) => store.catalog().namespace(&snapshot, namespace)?.is_some(),
+                None => true,
+            };
+            Ok::<_, ebbtide_store::Error>((there, asked.dropped(&store, &snapshot)?))
+        })
+        .await?;
+        if let (false, Some(namespace)) = (there, &work.namespace) {
+            return Err(StepError::fail(format!("Namespace {namespace} not found")));
         }
         cx.synced();
-        Ok(Fencing::new(self, Run { at: cx.env().now(), cut, totals: Totals::default() }))
+        let dropped = dropped.iter().map(|table| table.id).collect();
+        Ok(Fencing::new(self, Run { at: cx.env().now(), cut, dropped, totals: Totals::default() }))
     }
 }

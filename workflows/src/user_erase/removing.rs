@@ -14,13 +14,14 @@
 use super::{
     Run, Work,
     erasing::Erasing,
-    folders::{self, Found, not_asked},
+    folders::{self, Found, not_asked, owned},
     purging::Purging,
     records::{Object, What, Whose},
 };
 use crate::kinds::{read, wait};
 use ebbtide_engine::Snapshot;
 use ebbtide_runtime::{Step, StepError};
+use ebbtide_store::cold::Objects;
 use ebbtide_store::quarantine::Quarantined;
 use ebbtide_store::{Error, StorageId, Store, Table, TableId, UserId, cold, deletions, erase, manifest, published};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -70,7 +71,11 @@ impl Removing {
 
     pub(super) async fn remove_next(mut self, work: &Work, cx: &mut Step) -> Result<AfterRemove, StepError> {
         cx.signal().check()?;
+        work.expect_nothing_attaching(cx).await?;
         let Some(id) = self.table else {
+            if let Some(left) = work.left_of_dropped(cx).await? {
+                return Err(StepError::retry(left));
+            }
             let run = self.run.clone();
             return Ok(AfterRemove::Finished(Purging::new(self, run)));
         };
@@ -80,20 +85,23 @@ impl Removing {
             read("reading the catalog", cx, move |snapshot| store.catalog().table_by_id(&snapshot, id)).await?
         };
         cx.env().reached("user_erase.removing.page");
-        // What is left of a table that was dropped meanwhile goes with it.
-        let Some(table) = table else {
-            self.next_table(id, work, cx).await?;
-            return Ok(AfterRemove::Next(self));
-        };
-        match self.phase.clone() {
-            Phase::Finding(what) => self.find(&table, what, work, cx).await?,
-            Phase::Clearing { what, after } => self.clear(&store, &table, what, after, work, cx).await?,
-            Phase::Unpublishing => self.unpublish(&store, &table, work, cx).await?,
+        match (self.phase.clone(), table) {
+            (Phase::Clearing { what, after }, _) => self.clear(&store, id, what, after, work, cx).await?,
+            (Phase::Finding(what), Some(table)) => self.find(&table, what, work, cx).await?,
+            (Phase::Unpublishing, Some(table)) => self.unpublish(&store, &table, work, cx).await?,
+            // Dropped meanwhile: what is not written down here goes with the table.
+            (Phase::Finding(what), None) => self.phase = Phase::Clearing { what, after: None },
+            (Phase::Unpublishing, None) => self.phase = Phase::Clearing { what: What::Manifests, after: None },
         }
         Ok(AfterRemove::Next(self))
     }
 
     async fn next_table(&mut self, id: TableId, work: &Work, cx: &mut Step) -> Result<(), StepError> {
+        let store = cx.get::<Store>()?;
+        let there = read("reading the catalog", cx, move |snapshot| store.catalog().table_by_id(&snapshot, id)).await?;
+        if there.is_none() {
+            self.run.dropped.push(id);
+        }
         cx.write(Whose { job: *cx.job_id(), table: id }.forget());
         self.table = work.next_fenced(Some(id), cx).await?.map(|table| table.id);
         self.phase = Phase::Finding(What::Segments);
@@ -164,31 +172,50 @@ impl Removing {
     async fn clear(
         &mut self,
         store: &Arc<Store>,
-        table: &Arc<Table>,
+        table: TableId,
         what: What,
         after: Option<Object>,
         work: &Work,
         cx: &mut Step,
     ) -> Result<(), StepError> {
-        let whose = Whose { job: *cx.job_id(), table: table.id };
+        let whose = Whose { job: *cx.job_id(), table };
         let page =
             read("reading what is to go", cx, move |snapshot| whose.page(snapshot, what, after.as_ref(), OBJECTS_MAX))
                 .await?;
         let Some(last) = page.last().cloned() else {
             match what {
                 What::Segments => self.phase = Phase::Unpublishing,
-                What::Manifests => self.next_table(table.id, work, cx).await?,
+                What::Manifests => self.next_table(table, work, cx).await?,
             }
             return Ok(());
         };
         let passed = cx.keep::<ReadersPassed>();
-        if !passed.as_ref().is_some_and(|passed| (passed.0, passed.1) == (table.id, what)) {
+        if !passed.as_ref().is_some_and(|passed| (passed.0, passed.1) == (table, what)) {
             // Those that register from now on do not see these objects named.
             wait(cx, store.readers().wait_passed(store.readers().now())).await?;
-            *cx.keep() = Some(ReadersPassed(table.id, what));
+            *cx.keep() = Some(ReadersPassed(table, what));
         }
+        let objects = owned(store, page.iter().map(|(storage, _)| storage), cx).await?;
+        let looked_at = page.clone();
+        let named = read("reading the manifest", cx, move |snapshot| {
+            for (storage, path) in &looked_at {
+                if manifest::named(&*snapshot, storage, path)?.is_some() {
+                    return Ok(Some(path.clone()));
+                }
+            }
+            Ok::<_, Error>(None)
+        });
+        if let Some(path) = named.await? {
+            return Err(StepError::fail(format!("{path} was to go, and the manifest names it; please report this")));
+        }
+        let objects = &objects;
         let removing = stream::iter(page.clone())
-            .map(|(storage, path)| async move { remove(store, &storage, &path).await })
+            .map(|(storage, path)| async move {
+                match &objects[&storage] {
+                    Some(objects) => remove(&**objects, &storage, &path).await,
+                    None => Ok(()),
+                }
+            })
             .buffer_unordered(OBJECTS_AT_ONCE)
             .try_collect::<Vec<()>>();
         wait(cx, removing).await??;
@@ -239,6 +266,10 @@ impl Removing {
         // Their objects are found in his folders next. Written down here, they are known even if a folder is not.
         for (folder, manifest) in published {
             cx.extend(published::forget(id, &work.user, &folder, &manifest));
+            // Nothing was published there yet.
+            if manifest.path.is_empty() {
+                continue;
+            }
             self.write_down(id, What::Manifests, &folder.storage, &manifest.path, manifest.bytes, cx)?;
         }
         Ok(())
@@ -255,10 +286,9 @@ fn has_rows(snapshot: &Arc<dyn Snapshot>, table: TableId, user: &UserId) -> Resu
 }
 
 /// Removes an object and looks for it.
-async fn remove(store: &Store, storage: &StorageId, path: &str) -> Result<(), StepError> {
-    let objects = store.objects(storage).map_err(|error| not_asked(storage, error))?;
+async fn remove(objects: &dyn Objects, storage: &StorageId, path: &str) -> Result<(), StepError> {
     objects.delete(path).await.map_err(|error| not_asked(storage, error))?;
-    match cold::head(&*objects, path).await.map_err(|error| not_asked(storage, error))? {
+    match cold::head(objects, path).await.map_err(|error| not_asked(storage, error))? {
         None => Ok(()),
         Some(_) => Err(StepError::retry(format!("storage {storage} removed {path}, and still has it"))),
     }

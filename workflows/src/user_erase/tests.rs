@@ -8,8 +8,11 @@ use crate::testing::{Shore, flush as flush_table, run, user, wait_long_after_a_f
 use bytes::Bytes;
 use ebbtide_engine::{Commit, KeyRange, Order};
 use ebbtide_runtime::testing::{Env, START, World, crash_everywhere};
-use ebbtide_runtime::{Job, NewJob, Status};
-use ebbtide_store::{Kind, StorageId, Table, UserId, deletions, hot, manifest, published, quarantine, users};
+use ebbtide_runtime::{Job, JobId, NewJob, Status};
+use ebbtide_store::{
+    Claim, Kind, NewStorage, StorageId, StorageType, Table, UserId, deletions, hot, manifest, published, quarantine,
+    reclaim, users,
+};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -320,6 +323,115 @@ async fn a_storage_that_is_down_keeps_the_receipt_back() {
     world.run_to_end().await;
     assert_eq!(world.job(&id).status, Status::Completed, "{:?}", world.job(&id).error);
     assert_nothing_of_ana(&scene);
+}
+
+/// Has the job fail until it is held up by what `error` says.
+async fn held_up(world: &mut World, new: NewJob, error: &str) -> JobId {
+    wait_long_after_a_failure(world).await;
+    let id = world.submit(new).await.unwrap();
+    world.run_to_idle().await;
+    let job = world.job(&id);
+    assert_eq!(job.status, Status::Retrying, "{:?}", job.error);
+    assert!(job.error.as_ref().unwrap().contains(error), "{:?}", job.error);
+    id
+}
+
+async fn goes_on(world: &mut World, id: &JobId) {
+    world.run_to_end().await;
+    assert_eq!(world.job(id).status, Status::Completed, "{:?}", world.job(id).error);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storage_that_is_being_attached_is_waited_for() {
+    let (mut world, scene) = scene().await;
+    let lost = StorageId::new("lost").unwrap();
+    let root = scene.shore.root_of(&lost);
+    scene.shore.store().attach_storage(folder(&lost, &root), Claim::Respect).await.unwrap();
+    let id = held_up(&mut world, job(), "storage lost is being attached").await;
+    assert!(!her_files(&scene).is_empty());
+    scene.shore.store().end_attaching(&lost).await.unwrap();
+    goes_on(&mut world, &id).await;
+    assert_nothing_of_ana(&scene);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storage_that_was_dropped_holds_nothing_of_his() {
+    let (mut world, scene) = scene().await;
+    let back = SegmentMove { user: Some(user("ana")), ..SegmentMove::to(StorageId::local()) };
+    let back = SegmentMove { tables: Tables::All, grace: Span(Duration::ZERO), ..back };
+    run(&mut world, segment_move::KIND, Box::new(back.job())).await;
+    publish(&scene.shore).await;
+    world.advance(Duration::from_secs(3600));
+    deletions::delete_due(&scene.shore.store(), 100).await.unwrap();
+    scene.shore.store().drop_storage(&scene.archive).await.unwrap();
+    let published = published::of_user(&scene.shore.store().snapshot(), scene.likes.id, &user("ana")).unwrap();
+    assert!(published.iter().any(|(folder, _)| folder.storage == scene.archive), "{published:?}");
+    erased(&mut world, job()).await;
+    assert!(scene.shore.files().iter().all(|path| !path.contains("/ana/") || path.ends_with("notes.txt")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_a_dropped_table_is_waited_for() {
+    let (mut world, scene) = scene().await;
+    scene.shore.store().catalog().drop_table("chat", "likes").await.unwrap();
+    let id = held_up(&mut world, job(), "table chat.likes, which was dropped, is not cleared away yet").await;
+    let store = scene.shore.store();
+    reclaim::reclaim(&store, scene.likes.id, 0).await.unwrap();
+    world.advance(Duration::from_secs(300));
+    world.run_to_idle().await;
+    let error = world.job(&id).error.unwrap();
+    assert!(error.contains("of a dropped table is still to go from storage"), "{error}");
+    while deletions::delete_due(&store, 100).await.unwrap().objects > 0 {}
+    drop(store);
+    goes_on(&mut world, &id).await;
+    assert_eq!(her_files(&scene), ["chat/users/messages/ana/notes.txt"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_dropped_meanwhile_leaves_nothing_that_was_written_down() {
+    let (mut world, scene) = scene().await;
+    wait_long_after_a_failure(&mut world).await;
+    world.env.crash_at("user_erase.removing.page", 0);
+    let id = world.submit(job()).await.unwrap();
+    world.run_to_idle().await;
+    assert_eq!((world.job(&id).status, world.job(&id).state.as_str()), (Status::Retrying, "Removing"));
+    let store = scene.shore.store();
+    store.catalog().drop_table("chat", "messages").await.unwrap();
+    reclaim::reclaim(&store, scene.messages.id, 0).await.unwrap();
+    while deletions::delete_due(&store, 100).await.unwrap().objects > 0 {}
+    drop(store);
+    goes_on(&mut world, &id).await;
+    let receipt = world.job(&id).result.unwrap();
+    assert_eq!(receipt["objects_deleted"], receipt["objects_verified_gone"], "{receipt}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_for_while_one_runs_comes_after_it() {
+    let (mut world, scene) = scene().await;
+    wait_long_after_a_failure(&mut world).await;
+    world.env.crash_at("user_erase.removing.page", 0);
+    let first = world.submit(job()).await.unwrap();
+    world.run_to_idle().await;
+    assert_eq!(world.job(&first).status, Status::Retrying);
+    scene.shore.insert(&scene.messages, &user("ana"), 300..310).await;
+    assert_eq!(world.submit(job()).await.unwrap(), first);
+    world.run_to_end().await;
+    assert_eq!(world.job(&first).status, Status::Completed);
+    assert_nothing_of_ana(&scene);
+}
+
+fn folder(id: &StorageId, root: &std::path::Path) -> NewStorage {
+    NewStorage {
+        id: id.clone(),
+        name: None,
+        description: None,
+        storage_type: StorageType::Filesystem,
+        base_directory: root.to_str().unwrap().to_owned(),
+        shared_tables_template: None,
+        user_tables_template: None,
+        credentials: None,
+        config_json: None,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

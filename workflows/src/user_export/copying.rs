@@ -12,6 +12,7 @@ use super::{
     records::{self, File},
     snapshotting::Snapshotting,
 };
+use crate::flush::Resources;
 use crate::kinds::read;
 use ebbtide_engine::Snapshot;
 use ebbtide_runtime::{Step, StepError};
@@ -64,6 +65,7 @@ impl Copying {
             let run = self.run.clone();
             return Ok(AfterCopy::Finished(Describing::new(self, run)));
         };
+        self.run.expect_place(work, &store, cx).await?;
         let to = store
             .objects(&work.to)
             .map_err(|error| StepError::retry_because("the storage to export to cannot be used", error))?;
@@ -128,7 +130,8 @@ impl Place<'_> {
         let unreadable = |error: String| StepError::retry(format!("a segment cannot be exported: {error}"));
         let from = self.store.objects(&storage).map_err(|error| unreadable(error.to_string()))?;
         let whole = format!("{}/{name}", folder(cx.job_id()));
-        match cold::copy(&*from, &path, self.to, &whole, Stored { bytes, crc32c }).await {
+        let _held = cx.get::<Resources>()?.permit(self.to.upload_bytes_held_max()).await;
+        match cold::copy(&*from, &path, self.to, &whole, Stored { bytes, crc32c }, ()).await {
             Ok(()) => Ok(File { path: name, from_seq, to_seq, rows, bytes, crc32c, schema_version }),
             Err(CopyError::Source(error)) => Err(unreadable(error.with_hint())),
             Err(CopyError::Target(error)) => Err(refused(error)),

@@ -64,6 +64,7 @@ impl Describing {
     pub(super) async fn describe(self, work: &Work, cx: &mut Step) -> Result<Done, StepError> {
         cx.signal().check()?;
         let store = cx.get::<Store>()?;
+        self.run.expect_place(work, &store, cx).await?;
         let to = store
             .objects(&work.to)
             .map_err(|error| StepError::retry_because("the storage to export to cannot be used", error))?;

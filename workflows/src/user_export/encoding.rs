@@ -82,8 +82,9 @@ pub(super) async fn write(
     };
     let layout = Layout::new(source.schema(), what.table, what.schema_version, options)
         .map_err(|error| StepError::fail_because("laying out a file failed", error))?;
-    // Out of the same budget as the flushes: rows that are decoded, and what the writer holds.
-    let _held = resources.reserve(2 * layout.memory_bytes_max(), cx.progress()).await;
+    // Out of the same budget as the flushes: rows that are decoded, and what the writer and the upload hold.
+    let bytes_held = 2 * layout.memory_bytes_max() + to.upload_bytes_held_max();
+    let _held = resources.reserve(bytes_held, cx.progress()).await;
     let mut upload = to.begin(path).await.map_err(refused)?;
     let mut writer = Writer::new(&layout);
     let signal = cx.signal();

@@ -29,10 +29,11 @@ mod snapshotting; // the cut is fixed
 #[cfg(test)]
 mod tests;
 
-use crate::kinds::Tables;
+use crate::kinds::{Tables, read};
 use ebbtide_runtime::{BoxFuture, JobId, NewJob, Progress, Step, StepError, View, Workflow};
-use ebbtide_store::{Name, StorageId, UserId};
+use ebbtide_store::{Name, StorageId, Store, UserId};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The stable name of this kind in stored jobs.
 pub const KIND: &str = "user_export";
@@ -135,6 +136,9 @@ struct Run {
     at: i64,
     /// Rows up to here are in it.
     cut: u64,
+    /// Which registration of the storage's id the files are in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    registration: Option<u64>,
     totals: Totals,
 }
 
@@ -150,6 +154,21 @@ struct Totals {
 }
 
 impl Run {
+    /// The step's commit expects the files from before to be in this storage, too.
+    async fn expect_place(&self, work: &Work, store: &Arc<Store>, cx: &mut Step) -> Result<(), StepError> {
+        let (looking, to) = (store.clone(), work.to.clone());
+        let registration =
+            read("reading the catalog", cx, move |snapshot| looking.catalog().registration(&*snapshot, &to));
+        if registration.await? != self.registration {
+            return Err(StepError::fail(format!(
+                "storage '{}' is not the one any more that the export began in; export again",
+                work.to
+            )));
+        }
+        cx.expect(store.catalog().expect_registration(&work.to, self.registration));
+        Ok(())
+    }
+
     fn progress(&self) -> Progress {
         Progress { rows_done: self.totals.rows, bytes_done: self.totals.bytes, ..Progress::default() }
     }

@@ -19,17 +19,19 @@ impl Snapshotting {
         let cut = cx.engine().last_seq();
         let store = cx.get::<Store>()?;
         let Work { to, namespace, .. } = work.clone();
-        let missing = read("reading the catalog", cx, move |snapshot| {
+        let (missing, registration) = read("reading the catalog", cx, move |snapshot| {
             let view = store.catalog().view(&snapshot)?;
             let storage = view.storage(&to).is_none().then(|| format!("Storage '{to}' does not exist"));
             let namespace = namespace.filter(|namespace| view.namespace(namespace).is_none());
-            Ok::<_, Error>(storage.or_else(|| namespace.map(|namespace| format!("Namespace {namespace} not found"))))
+            let registration = store.catalog().registration(&*snapshot, &to)?;
+            let namespace = namespace.map(|namespace| format!("Namespace {namespace} not found"));
+            Ok::<_, Error>((storage.or(namespace), registration))
         })
         .await?;
         if let Some(missing) = missing {
             return Err(StepError::fail(missing));
         }
         cx.synced();
-        Ok(Copying::new(self, Run { at: cx.env().now(), cut, totals: Totals::default() }))
+        Ok(Copying::new(self, Run { at: cx.env().now(), cut, registration, totals: Totals::default() }))
     }
 }

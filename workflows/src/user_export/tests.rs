@@ -222,3 +222,20 @@ async fn a_death_at_any_commit_of_an_export_leaves_the_same_files() {
     assert_eq!(deaths.path, ["Queued", "Snapshotting", "Copying", "Describing", "Done"]);
     assert_eq!(deaths.unreached, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_is_in_one_place_or_fails() {
+    let (mut world, scene) = scene().await;
+    wait_long_after_a_failure(&mut world).await;
+    world.env.crash_at("user_export.copying.page", 1);
+    let id = world.submit(job(&scene.archive)).await.unwrap();
+    world.run_to_idle().await;
+    assert_eq!((world.job(&id).status, world.job(&id).state.as_str()), (Status::Retrying, "Copying"));
+    let store = scene.shore.store();
+    store.drop_storage(&scene.archive).await.unwrap();
+    drop(store);
+    scene.shore.storage("archive").await;
+    world.run_to_end().await;
+    let error = world.job(&id).error.unwrap();
+    assert!(error.contains("storage 'archive' is not the one any more that the export began in"), "{error}");
+}

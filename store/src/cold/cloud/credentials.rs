@@ -9,7 +9,7 @@ use serde_json::Value;
 /// Who asks. Values that are secret stay [`Secret`] until the client is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credentials {
-    /// Whatever the machine has: see `chain.rs` for S3; the application default for GCS; the managed or workload identity
+    /// Whatever the machine has: see `chain.rs` for S3; gcloud's own key file, or the instance, for GCS; the managed identity
     /// for Azure.
     Ambient,
     /// An access key of S3.
