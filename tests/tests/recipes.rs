@@ -49,6 +49,9 @@ const S3_KEYS: &str = r#"{"access_key_id": "…", "secret_access_key": "…"}"#;
 /// The CONFIG of a server for S3 as the page writes it.
 const S3_CONFIG: &str = r#"{"endpoint": "http://127.0.0.1:9000", "region": "us-east-1"}"#;
 
+/// What a recipe says, and what stands there when it is run.
+type Replaced<'a> = &'a [(&'a str, &'a str)];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recipes_work() {
     let (seaweed, azurite) = (Seaweed::start().await, Azurite::start().await);
@@ -66,7 +69,7 @@ async fn recipes_work() {
     let archive = place.folder().join("archive").display().to_string();
     let amazon_keys = S3_KEYS.replacen('…', "AKIA…", 1);
     let lab = [(S3_CONFIG, &*s3), (S3_KEYS, &s3_keys)];
-    let followed: [(&str, &str, &[(&str, &str)]); 5] = [
+    let followed: [(&str, &str, Replaced<'_>); 5] = [
         ("Local disks", "archive", &[("/mnt/archive", &archive)]),
         ("Amazon S3", "europe", &[("REGION 'eu-central-1'", &s3_clause), (&amazon_keys, &s3_keys)]),
         ("MinIO, SeaweedFS, Ceph and others that speak S3", "lab", &lab),

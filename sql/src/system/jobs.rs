@@ -18,7 +18,11 @@ const COLUMNS: &[Column] = &[
         Text,
         "What the queue thinks of it: pending, running, retrying, paused, parked, completed, failed, cancelled, skipped.",
     ),
-    Column::new("state", Text, "Where its work stands, as its kind calls it: Queued, Snapshotting, Writing, Deleting, Done and others."),
+    Column::new(
+        "state",
+        Text,
+        "Where its work stands, as its kind calls it: Queued, Snapshotting, Writing, Deleting, Done and others.",
+    ),
     Column::nullable("current_user_id", Text, "The user it works on at present."),
     Column::new("users_done", BigInt, "Users finished, whichever way."),
     Column::new("users_total", BigInt, "Users there are to do."),

@@ -149,7 +149,7 @@ async fn whatever_fails(seed: u64) -> Vec<Struck> {
             shore.insert(&table, &user(whom), *from..*from + more).await;
             *from += more;
         }
-        if (seed + round) % 3 == 0 {
+        if (seed + round).is_multiple_of(3) {
             world.crash_at(2 + seed % 4, Moment::ALL[(seed % 3) as usize]);
             try_flush(&mut world, &table).await;
             // Should it have ended before that.

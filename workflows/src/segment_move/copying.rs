@@ -164,7 +164,10 @@ impl Copying {
                 let (store, to, resources, writing) = (store.clone(), to.clone(), resources.clone(), writing.clone());
                 async move {
                     let _held = resources.permit(to.upload_bytes_held_max()).await;
-                    let copied = copy(&store, &entry.segment, &*to, &folder, stamp, part, epoch, writing).await;
+                    let copied = match free_name(&*to, &folder, stamp, part, epoch).await {
+                        Ok(path) => copy(&store, &entry.segment, &*to, path, writing).await,
+                        Err(trouble) => Err(trouble),
+                    };
                     (entry, copied)
                 }
             })
@@ -239,24 +242,24 @@ impl Copying {
     }
 }
 
+async fn free_name(to: &dyn cold::Objects, folder: &str, stamp: i64, part: u32, epoch: u64) -> Result<String, Trouble> {
+    let path = free_path(to, folder, stamp, part, epoch).await.map_err(|error| Trouble::All(unreachable(error)))?;
+    path.ok_or_else(|| {
+        Trouble::Segment(format!(
+            "too many names in {folder} of the other storage are taken by files that nothing names"
+        ))
+    })
+}
+
 /// Copies one segment's object. Gives the path of the copy.
 async fn copy(
     store: &Store,
     old: &Segment,
     to: &dyn cold::Objects,
-    folder: &str,
-    stamp: i64,
-    part: u32,
-    epoch: u64,
+    path: String,
     writing: Arc<Reading>,
 ) -> Result<String, Trouble> {
     let from = store.objects(&old.storage).map_err(|error| Trouble::All(unreadable(error)))?;
-    let path = free_path(to, folder, stamp, part, epoch).await.map_err(|error| Trouble::All(unreachable(error)))?;
-    let path = path.ok_or_else(|| {
-        Trouble::Segment(format!(
-            "too many names in {folder} of the other storage are taken by files that nothing names"
-        ))
-    })?;
     let expected = Stored { bytes: old.bytes, crc32c: old.crc32c };
     match cold::copy(&*from, &old.path, to, &path, expected, writing).await {
         Ok(()) => Ok(path),
