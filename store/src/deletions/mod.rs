@@ -16,7 +16,7 @@ mod worker; // in the background
 mod tests;
 
 pub use due::{Deleted, delete_due};
-pub use worker::Worker;
+pub use worker::start;
 
 use crate::{DELETIONS, Error, StorageId, TableId, UserId, keys, quarantine};
 use ebbtide_engine::{Expect, KeyRange, Order, Snapshot, Write};
@@ -156,15 +156,18 @@ pub fn pending(snapshot: Arc<dyn Snapshot>, due_at: Option<i64>, limit: usize) -
     Ok(found)
 }
 
-/// An object of a dropped table that is still to go and has this text in its path, if there is one.
+/// The first object that is still to go and is looked for.
 ///
 /// # Errors
 /// The engine's, and [`Error::Corrupt`].
-pub fn of_dropped(snapshot: Arc<dyn Snapshot>, in_path: &str) -> Result<Option<Deletion>, Error> {
+pub fn find(
+    snapshot: Arc<dyn Snapshot>,
+    mut looked_for: impl FnMut(&Deletion) -> bool,
+) -> Result<Option<Deletion>, Error> {
     let mut cursor = snapshot.scan(DELETIONS, KeyRange::prefix(DUE), Order::Ascending)?;
     while let Some((key, value)) = cursor.next()? {
         let deletion = read(key, value)?;
-        if deletion.why == Why::Dropped && deletion.path.contains(in_path) {
+        if looked_for(&deletion) {
             return Ok(Some(deletion));
         }
     }

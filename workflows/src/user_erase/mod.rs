@@ -32,11 +32,12 @@ mod removing; // objects go, and are looked for
 #[cfg(test)]
 mod tests;
 
-use crate::kinds::{FILE_TIMESTAMP, Tables, read};
+use crate::kinds::{FILE_TIMESTAMP, Tables, read, state_from};
 use ebbtide_engine::Snapshot;
 use ebbtide_runtime::{BoxFuture, NewJob, Progress, Retry, Step, StepError, View, Workflow};
+use ebbtide_store::deletions::{self, Deletion, Why};
 use ebbtide_store::path::escape::escape;
-use ebbtide_store::{Kind, Name, Store, Table, TableId, UserId, deletions, manifest};
+use ebbtide_store::{Kind, Name, Store, Table, TableId, UserId, manifest};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -51,6 +52,10 @@ const BODY_VERSION: u32 = 1;
 /// How often the same is tried, with waits of up to five minutes: a storage may be down for a day.
 const ATTEMPTS_MAX: u32 = 300;
 const BACKOFF_MAX: Duration = Duration::from_secs(300);
+
+/// Manifests that a newer one took the place of go within this time, in microseconds: those that were there when an erasure
+/// began are told from those that came since by it.
+const SUPERSEDED: i64 = 60_000_000;
 
 /// One erasure, and where the work stands.
 #[derive(Debug, Serialize, Deserialize)]
@@ -201,8 +206,9 @@ impl Work {
         Ok(())
     }
 
-    /// What a dropped table has left and may be his.
-    async fn left_of_dropped(&self, cx: &Step) -> Result<Option<String>, StepError> {
+    /// What a dropped table has left and may be his. Of tables that are there, nothing of his is still to go by now but what
+    /// became so since the erasure began.
+    async fn left_of_dropped(&self, began_at: i64, cx: &Step) -> Result<Option<String>, StepError> {
         let store = cx.get::<Store>()?;
         let asked = self.clone();
         read("looking at dropped tables", cx, move |snapshot| {
@@ -212,8 +218,17 @@ impl Work {
                     table.qualified_name()
                 )));
             }
-            let object = deletions::of_dropped(snapshot, &escape(asked.user.as_str()))?;
-            Ok::<_, ebbtide_store::Error>(object.map(|object| {
+            let view = store.catalog().view(&snapshot)?;
+            // Templates have both in them.
+            let names = [Some(asked.user.as_str()), asked.namespace.as_deref()].map(|name| name.map(escape));
+            let is_his = |path: &str| names.iter().flatten().all(|name| path.contains(name));
+            let is_left = |deletion: &Deletion| match (&deletion.whose, deletion.why) {
+                (Some((table, _)), _) if view.table_by_id(*table).is_some() => false,
+                (None, Why::Superseded) if deletion.not_before > began_at.saturating_add(SUPERSEDED) => false,
+                _ => is_his(&deletion.path),
+            };
+            let left = deletions::find(snapshot, is_left)?;
+            Ok::<_, ebbtide_store::Error>(left.map(|object| {
                 format!("{} of a dropped table is still to go from storage {}", object.path, object.storage)
             }))
         })
@@ -247,11 +262,4 @@ impl Work {
     }
 }
 
-macro_rules! state_from {
-    ($($module:ident::$name:ident),*) => {$(
-        impl From<$module::$name> for State {
-            fn from(state: $module::$name) -> Self { State::$name(state) }
-        }
-    )*};
-}
 state_from!(queued::Queued, fencing::Fencing, erasing::Erasing, removing::Removing, purging::Purging, done::Done);

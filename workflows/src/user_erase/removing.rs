@@ -73,7 +73,7 @@ impl Removing {
         cx.signal().check()?;
         work.expect_nothing_attaching(cx).await?;
         let Some(id) = self.table else {
-            if let Some(left) = work.left_of_dropped(cx).await? {
+            if let Some(left) = work.left_of_dropped(self.run.at, cx).await? {
                 return Err(StepError::retry(left));
             }
             let run = self.run.clone();

@@ -382,6 +382,12 @@ async fn what_is_left_of_a_dropped_table_is_waited_for() {
     let error = world.job(&id).error.unwrap();
     assert!(error.contains("of a dropped table is still to go from storage"), "{error}");
     while deletions::delete_due(&store, 100).await.unwrap().objects > 0 {}
+    // What she had before it was moved to the other storage goes an hour after that.
+    world.advance(Duration::from_secs(300));
+    world.run_to_idle().await;
+    assert_eq!(world.job(&id).status, Status::Retrying);
+    world.advance(Duration::from_secs(3600));
+    while deletions::delete_due(&store, 100).await.unwrap().objects > 0 {}
     drop(store);
     goes_on(&mut world, &id).await;
     assert_eq!(her_files(&scene), ["chat/users/messages/ana/notes.txt"]);
