@@ -107,10 +107,13 @@ pub enum Fault {
     Short(usize),
     /// It is acknowledged and not done.
     Lost,
+    /// It is done though the name is taken: the store does not know the condition. No store may do this; whether one is found
+    /// out is the question.
+    WritesOver,
 }
 
 impl Fault {
-    /// One of each, for tables.
+    /// One of each that a store may have, for tables.
     pub const ALL: [Self; 11] = [
         Self::Before,
         Self::After,
@@ -136,6 +139,7 @@ impl Fault {
             Self::Truncated(_) => operation == Operation::Get,
             Self::Short(_) => operation == Operation::List,
             Self::Lost => operation == Operation::Delete,
+            Self::WritesOver => operation == Operation::Put,
         }
     }
 

@@ -98,11 +98,14 @@ pub(super) async fn probe(objects: &dyn Objects, env: &SharedEnv) -> Probe {
 /// databases would both write, such as who owns the place, rests on that.
 async fn write(objects: &dyn Objects, path: &str, text: Bytes) -> Result<Stored, Error> {
     let stored = objects.put_small(path, text).await?;
-    match objects.put_small(path, Bytes::from_static(b"this must not be here\n")).await {
-        Err(error) if error.is_already_exists() => Ok(stored),
-        Err(error) => Err(error),
-        Ok(_) => Err(Error::Contradiction(format!(
+    let error = match objects.put_small(path, Bytes::from_static(b"this must not be here\n")).await {
+        Err(error) if error.is_already_exists() => return Ok(stored),
+        Err(error) => error,
+        Ok(_) => Error::Contradiction(format!(
             "the store wrote over {path}, though it was to write it only if new; it has to honour `If-None-Match: *`"
-        ))),
-    }
+        )),
+    };
+    // As little as possible stays; what is told is the failure before.
+    let _ = objects.delete(path).await;
+    Err(error)
 }

@@ -1,4 +1,5 @@
 use crate::catalog::{Kind, NewStorage, StorageChange, StorageType, TableChange};
+use crate::cold::faults::{Bucket, Fault, Operation, Rule};
 use crate::hot::{append, codec::encode};
 use crate::manifest::tests::attach;
 use crate::secrets::{Keyring, Secret};
@@ -8,6 +9,7 @@ use crate::{
     ColumnType, Error, ErrorKind, Segment, StorageId, Store, StoreOptions, Table, UserId, deletions, manifest,
 };
 use ebbtide_engine::Commit;
+use futures::TryStreamExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -312,6 +314,23 @@ async fn a_store_that_cannot_be_reached_is_told_and_nothing_is_registered() {
     assert!(error.hint().unwrap().contains("endpoint"), "{error:?}");
     assert!(!format!("{error:?}").contains("hunter2"));
     assert!(world.store.catalog().storage(&world.store.snapshot(), "s").unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_store_that_writes_over_is_refused_and_left_as_it_was() {
+    let (dir, env, bucket) = (tempfile::tempdir().unwrap(), TestEnv::new(), Bucket::default());
+    let options = StoreOptions { clouds: Arc::new(bucket.clone()), ..StoreOptions::at(dir.path().join("storage")) };
+    let store = Store::open(open_engine(dir.path(), &env), env, options).await.unwrap();
+    bucket.faults().add(Rule::new(Operation::Put, Fault::WritesOver));
+    let error = store.create_storage(unreachable()).await.unwrap_err();
+    says(&error, "it has to honour `If-None-Match: *`");
+    let left: Vec<_> = bucket.beneath("").unwrap().list("").try_collect().await.unwrap();
+    assert_eq!(left, []);
+    bucket.faults().calm();
+    store.create_storage(unreachable()).await.unwrap();
+    // It forgets the condition afterwards.
+    bucket.faults().add(Rule::new(Operation::Put, Fault::WritesOver));
+    assert!(!store.check_storage(&id("s")).await.unwrap().is_healthy());
 }
 
 #[tokio::test]

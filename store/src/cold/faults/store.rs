@@ -10,7 +10,7 @@ use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use std::sync::Arc;
 
@@ -48,7 +48,17 @@ impl<S: Store> Faulty<S> {
         request: impl FnOnce(Arc<S>) -> BoxFuture<'static, Result<T>> + Send,
         done: impl FnOnce() -> Option<T> + Send,
     ) -> Result<T> {
-        let Some(fault) = self.faults.strike(operation, path.as_ref()) else {
+        self.answer(self.faults.strike(operation, path.as_ref()), path, request, done).await
+    }
+
+    async fn answer<T: Send + 'static>(
+        &self,
+        fault: Option<Fault>,
+        path: &Path,
+        request: impl FnOnce(Arc<S>) -> BoxFuture<'static, Result<T>> + Send,
+        done: impl FnOnce() -> Option<T> + Send,
+    ) -> Result<T> {
+        let Some(fault) = fault else {
             return request(self.store.clone()).await;
         };
         let failed = || fault.error(path.as_ref());
@@ -66,7 +76,7 @@ impl<S: Store> Faulty<S> {
                 Err(failed())
             }
             Fault::Lost => done().ok_or_else(failed),
-            Fault::Truncated(_) | Fault::Short(_) => request(self.store.clone()).await,
+            Fault::Truncated(_) | Fault::Short(_) | Fault::WritesOver => request(self.store.clone()).await,
             Fault::Before | Fault::Timeout | Fault::Conflict | Fault::Precondition | Fault::Busy => Err(failed()),
         }
     }
@@ -102,9 +112,14 @@ impl<S: Store> MultipartStore for Faulty<S> {
 #[async_trait]
 impl<S: Store> ObjectStore for Faulty<S> {
     async fn put_opts(&self, path: &Path, data: PutPayload, options: PutOptions) -> Result<PutResult> {
+        let fault = self.faults.strike(Operation::Put, path.as_ref());
+        let options = match fault {
+            Some(Fault::WritesOver) => PutOptions { mode: PutMode::Overwrite, ..options },
+            _ => options,
+        };
         let at = path.clone();
         let request = move |store: Arc<S>| async move { store.put_opts(&at, data, options).await }.boxed();
-        self.ask(Operation::Put, path, request, || None).await
+        self.answer(fault, path, request, || None).await
     }
 
     async fn put_multipart_opts(&self, at: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
