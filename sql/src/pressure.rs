@@ -1,7 +1,7 @@
 //! How full the hot tier is, and what happens when rows come in faster than they leave.
 //!
 //! A storage that is down keeps its users' rows hot. Without a bound they would fill the disk, and then nothing is written at
-//! all. So there is one: from four fifths of it on every table is flushed, whatever its triggers say; at the bound writers
+//! all. So there is one: from four fifths of it on every table with rows in it is flushed, whatever its triggers say; at the bound writers
 //! wait a while for room, and are refused then, with what the rows wait for.
 
 use crate::error::{Error, Result, code};
@@ -18,12 +18,13 @@ use tokio_util::sync::CancellationToken;
 /// How much of its bound the hot tier holds, from 0 to 1 and beyond: an alarm belongs at 0.8.
 pub const HOT_PRESSURE: &str = "ebbtide_hot_pressure";
 
-/// From here on every table is flushed.
+/// From here on every table with rows in it is flushed.
 const HIGH: f64 = 0.8;
 /// How often the hot tier is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Looks between two rounds of flushes.
-const LOOKS_PER_FLUSH: u32 = 20;
+/// Looks between two rounds of flushes; twice as many each time, as long as that does not help.
+const LOOKS_PER_FLUSH_MIN: u32 = 20;
+const LOOKS_PER_FLUSH_MAX: u32 = 640;
 /// How long a writer waits for room.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -89,10 +90,10 @@ impl Pressure {
         }
     }
 
-    /// Looks again and again, and flushes every table while the hot tier is nearly full.
+    /// Looks again and again, and flushes while the hot tier is nearly full.
     pub(crate) async fn watch(self: Arc<Self>, store: Arc<Store>, flusher: Arc<Flusher>, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
-        let mut until_flush = 0;
+        let (mut until_flush, mut looks) = (0, LOOKS_PER_FLUSH_MIN);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -109,14 +110,14 @@ impl Pressure {
             gauge!(HOT_PRESSURE).set(pressure);
             self.looked.notify_waiters();
             if pressure < HIGH {
-                until_flush = 0;
+                (until_flush, looks) = (0, LOOKS_PER_FLUSH_MIN);
             } else if until_flush > 0 {
                 until_flush -= 1;
             } else {
-                until_flush = LOOKS_PER_FLUSH;
+                (until_flush, looks) = (looks, (2 * looks).min(LOOKS_PER_FLUSH_MAX));
                 let detail = down(&store).unwrap_or_default();
-                tracing::warn!(pressure, detail, "the hot tier is nearly full; every table is flushed");
-                if let Err(error) = flusher.flush_all(None, Trigger::Bytes).await {
+                tracing::warn!(pressure, detail, "the hot tier is nearly full; every table with rows in it is flushed");
+                if let Err(error) = flusher.flush_hot(Trigger::Bytes).await {
                     tracing::warn!(%error, "flushes could not be started");
                 }
             }

@@ -148,6 +148,20 @@ impl Flusher {
         Ok(started)
     }
 
+    /// Flushes every table that has hot rows.
+    ///
+    /// # Errors
+    /// As [`Flusher::flush_table`].
+    pub async fn flush_hot(&self, trigger: Trigger) -> Result<(), Error> {
+        let snapshot = self.store.engine().snapshot();
+        for table in self.store.catalog().tables(&snapshot, None)? {
+            if hot::counters(&*snapshot, table.id)?.rows > 0 {
+                self.submit(&table, trigger).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Rows of this table were acknowledged: its triggers are looked at soon.
     pub fn note_rows(&self, table: TableId) {
         self.wakes.wake(table);
