@@ -19,8 +19,7 @@ use ebbtide_config::Settings;
 use ebbtide_engine::env::SharedEnv;
 use ebbtide_engine::{SharedEngine, Space, rocks::Rocks};
 use ebbtide_runtime::{Drain, Runtime, Scheduler, Trigger};
-use ebbtide_store::published::Publisher;
-use ebbtide_store::{Store, StoreOptions, deletions};
+use ebbtide_store::{Store, StoreOptions, Worker, deletions, published};
 use ebbtide_workflows::flush::{self, Flusher};
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
@@ -146,9 +145,9 @@ pub(crate) struct Inner {
     final_flush: bool,
     drain: Drain,
     /// Removes objects when they are due.
-    deleting: deletions::Worker,
+    deleting: Worker,
     /// Describes the segments of users beside them.
-    publisher: Publisher,
+    publisher: Worker,
     /// Dropped tables being cleared away.
     pub(crate) reclaiming: TaskTracker,
     pub(crate) stop: CancellationToken,
@@ -194,8 +193,8 @@ impl Database {
             .map_err(|error| Error::new(code::IO_ERROR, error.to_string()))?;
         let flusher = Flusher::start(store.clone(), runtime.clone(), flush);
         let scheduler = Scheduler::start(&runtime, declared);
-        let deleting = deletions::Worker::start(store.clone());
-        let publisher = Publisher::start(store.clone());
+        let deleting = deletions::start(store.clone());
+        let publisher = published::start(store.clone());
         let (pressure, stop) = (Pressure::new(sql.hot_bytes_max), CancellationToken::new());
         tokio::spawn(pressure.clone().watch(store.clone(), flusher.clone(), stop.clone()));
         let inner = Arc::new(Inner {

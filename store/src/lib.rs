@@ -26,6 +26,7 @@ pub mod store; // all of it, opened
 #[cfg(test)]
 mod testing; // what the tests share
 pub mod users; // who owns rows, and where his own go
+mod worker; // what goes on in the background
 
 pub use catalog::{
     Catalog, Dropped, FlushPolicy, Kind, Namespace, NewColumn, NewStorage, NewTable, Storage, StorageChange,
@@ -39,6 +40,7 @@ pub use schema::{Column, ColumnType, Hidden, arrow_schema};
 pub use storages::{Claim, Probe, ProbeStep};
 pub use store::{Store, StoreOptions};
 pub use users::{NewUser, StorageMode, User, UserChange};
+pub use worker::Worker;
 
 use ebbtide_engine::{Cache, Space};
 

@@ -145,6 +145,16 @@ impl Tables {
     }
 }
 
+/// A kind's `State` out of each of its states: `state_from!(queued::Queued, done::Done)`.
+macro_rules! state_from {
+    ($($module:ident::$name:ident),*) => {$(
+        impl From<$module::$name> for State {
+            fn from(state: $module::$name) -> Self { State::$name(state) }
+        }
+    )*};
+}
+pub(crate) use state_from;
+
 /// Reads of the engine block; so do they on a thread that may.
 pub(crate) async fn read<T, E>(
     what: &'static str,

@@ -95,7 +95,7 @@ async fn the_worker_removes_what_is_due_and_stops() {
     let deletion = object(&store, "one.parquet").await;
     write(&store, deletion.put().into()).await;
     env.now.fetch_add(1_000_000, Ordering::SeqCst);
-    let worker = Worker::start(store.clone());
+    let worker = start(store.clone());
     let gone = async {
         while !pending(store.snapshot(), None, 1).unwrap().is_empty() {
             tokio::task::yield_now().await;

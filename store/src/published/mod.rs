@@ -32,7 +32,7 @@ mod tests;
 
 pub use content::{Manifest, ObjectName};
 pub use publish::{Outcome, publish_due, publish_user};
-pub use worker::Publisher;
+pub use worker::start;
 
 pub(crate) use turns::Turns;
 

@@ -1,53 +1,18 @@
 //! Publishes what changed, in the background.
 
 use super::publish_due;
-use crate::{Error, Store};
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::{Error, Store, Worker};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 
 /// Users published between two looks at the list.
 const USERS_PER_ROUND: usize = 256;
 /// How long to look away at most: a change that nobody told of waits no longer than this.
 const LOOK_AWAY_MAX: Duration = Duration::from_secs(30);
 
-/// A task that publishes manifests. It keeps the store open until it is stopped.
-#[derive(Debug)]
-pub struct Publisher {
-    stop: Arc<Notify>,
-    task: Mutex<Option<JoinHandle<()>>>,
-}
-
-impl Publisher {
-    /// Starts it. What was not published when the process ended is published first.
-    pub fn start(store: Arc<Store>) -> Self {
-        let stop = Arc::new(Notify::new());
-        let stopped = stop.clone();
-        let task = tokio::spawn(async move {
-            tokio::select! {
-                () = stopped.notified() => {}
-                () = run(&store) => {}
-            }
-        });
-        Self { stop, task: Mutex::new(Some(task)) }
-    }
-
-    /// Stops it. What is not published by then is after the next start.
-    pub async fn stop(&self) {
-        self.stop.notify_one();
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task {
-            // It ends by the signal; that it panicked is no reason not to stop.
-            let _ = task.await;
-        }
-    }
-}
-
-impl Drop for Publisher {
-    fn drop(&mut self) {
-        self.stop.notify_one();
-    }
+/// Publishes in the background. What was not published when the process ended is published first.
+pub fn start(store: Arc<Store>) -> Worker {
+    Worker::start(async move { run(&store).await })
 }
 
 async fn run(store: &Arc<Store>) {

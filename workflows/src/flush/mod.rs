@@ -33,6 +33,7 @@ pub use parameters::FlushRows;
 pub use tables::FlushTables;
 pub use trigger::{Error, Flusher, LastCut, last_cut, next_interval};
 
+use crate::kinds::state_from;
 use ebbtide_runtime::{Progress, Step, StepError, View, Workflow};
 use ebbtide_store::{Table, TableId};
 use futures::future::BoxFuture;
@@ -179,13 +180,6 @@ impl Totals {
     }
 }
 
-macro_rules! state_from {
-    ($($module:ident::$name:ident),*) => {$(
-        impl From<$module::$name> for State {
-            fn from(state: $module::$name) -> Self { State::$name(state) }
-        }
-    )*};
-}
 state_from!(queued::Queued, snapshotting::Snapshotting, writing::Writing, deleting::Deleting, done::Done);
 
 /// An engine or store failure ends the attempt; the job is stepped again from its last checkpoint.

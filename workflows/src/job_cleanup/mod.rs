@@ -22,6 +22,7 @@ mod tests;
 
 pub use parameters::JobCleanup;
 
+use crate::kinds::state_from;
 use ebbtide_runtime::prune::Retention;
 use ebbtide_runtime::{BoxFuture, Progress, Step, StepError, View, Workflow};
 use serde::{Deserialize, Serialize};
@@ -140,11 +141,4 @@ impl Totals {
     }
 }
 
-macro_rules! state_from {
-    ($($module:ident::$name:ident),*) => {$(
-        impl From<$module::$name> for State {
-            fn from(state: $module::$name) -> Self { State::$name(state) }
-        }
-    )*};
-}
 state_from!(queued::Queued, snapshotting::Snapshotting, deleting::Deleting, done::Done);

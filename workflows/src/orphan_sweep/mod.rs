@@ -31,7 +31,7 @@ mod tests;
 
 pub use parameters::OrphanSweep;
 
-use crate::kinds::Span;
+use crate::kinds::{Span, state_from};
 use ebbtide_runtime::{BoxFuture, Progress, Step, StepError, View, Workflow};
 use serde::{Deserialize, Serialize};
 
@@ -165,11 +165,4 @@ impl Totals {
     }
 }
 
-macro_rules! state_from {
-    ($($module:ident::$name:ident),*) => {$(
-        impl From<$module::$name> for State {
-            fn from(state: $module::$name) -> Self { State::$name(state) }
-        }
-    )*};
-}
 state_from!(queued::Queued, snapshotting::Snapshotting, listing::Listing, deleting::Deleting, done::Done);

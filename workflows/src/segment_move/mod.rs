@@ -28,7 +28,7 @@ mod tests;
 
 pub use parameters::SegmentMove;
 
-use crate::kinds::{FILE_TIMESTAMP, Span, Tables};
+use crate::kinds::{FILE_TIMESTAMP, Span, Tables, state_from};
 use ebbtide_runtime::{BoxFuture, Progress, Step, StepError, View, Workflow};
 use ebbtide_store::{StorageId, UserId};
 use serde::{Deserialize, Serialize};
@@ -150,11 +150,4 @@ impl Totals {
     }
 }
 
-macro_rules! state_from {
-    ($($module:ident::$name:ident),*) => {$(
-        impl From<$module::$name> for State {
-            fn from(state: $module::$name) -> Self { State::$name(state) }
-        }
-    )*};
-}
 state_from!(queued::Queued, snapshotting::Snapshotting, copying::Copying, deleting::Deleting, done::Done);

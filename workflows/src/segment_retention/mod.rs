@@ -29,7 +29,7 @@ mod tests;
 
 pub use parameters::SegmentRetention;
 
-use crate::kinds::{FILE_TIMESTAMP, Span, Tables};
+use crate::kinds::{FILE_TIMESTAMP, Span, Tables, state_from};
 use ebbtide_runtime::{BoxFuture, Progress, Step, StepError, View, Workflow};
 use serde::{Deserialize, Serialize};
 
@@ -153,11 +153,4 @@ impl Totals {
     }
 }
 
-macro_rules! state_from {
-    ($($module:ident::$name:ident),*) => {$(
-        impl From<$module::$name> for State {
-            fn from(state: $module::$name) -> Self { State::$name(state) }
-        }
-    )*};
-}
 state_from!(queued::Queued, snapshotting::Snapshotting, writing::Writing, deleting::Deleting, done::Done);

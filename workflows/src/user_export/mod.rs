@@ -29,7 +29,7 @@ mod snapshotting; // the cut is fixed
 #[cfg(test)]
 mod tests;
 
-use crate::kinds::{Tables, read};
+use crate::kinds::{Tables, read, state_from};
 use ebbtide_runtime::{BoxFuture, JobId, NewJob, Progress, Step, StepError, View, Workflow};
 use ebbtide_store::{Name, StorageId, Store, UserId};
 use serde::{Deserialize, Serialize};
@@ -185,11 +185,4 @@ fn folder(job: &JobId) -> String {
     format!("{EXPORTS}/{job}")
 }
 
-macro_rules! state_from {
-    ($($module:ident::$name:ident),*) => {$(
-        impl From<$module::$name> for State {
-            fn from(state: $module::$name) -> Self { State::$name(state) }
-        }
-    )*};
-}
 state_from!(queued::Queued, snapshotting::Snapshotting, copying::Copying, describing::Describing, done::Done);

@@ -24,7 +24,7 @@ mod tests;
 pub use findings::{Finding, Problem, findings};
 pub use parameters::VerifySegments;
 
-use crate::kinds::Tables;
+use crate::kinds::{Tables, state_from};
 use ebbtide_runtime::{BoxFuture, Progress, Step, StepError, View, Workflow};
 use serde::{Deserialize, Serialize};
 
@@ -115,11 +115,4 @@ impl Totals {
     }
 }
 
-macro_rules! state_from {
-    ($($module:ident::$name:ident),*) => {$(
-        impl From<$module::$name> for State {
-            fn from(state: $module::$name) -> Self { State::$name(state) }
-        }
-    )*};
-}
 state_from!(queued::Queued, snapshotting::Snapshotting, reading::Reading, done::Done);
