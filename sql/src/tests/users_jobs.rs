@@ -101,6 +101,29 @@ async fn a_user_is_exported_and_erased() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_asks_again_while_one_is_held_up_is_told_what_becomes_of_it() {
+    let (mut world, archive) = world().await;
+    let root = archive.path().join("root");
+    // A storage that is away.
+    std::fs::rename(&root, archive.path().join("away")).unwrap();
+    std::fs::write(&root, "a file where the folder was").unwrap();
+    for (asked, again, other) in [
+        ("MOVE TABLE a.t TO archive", "already running", Some("MOVE TABLE a.t TO local")),
+        ("ERASE USER 'ana'", "begins after this job", None),
+    ] {
+        let said = world.one("admin", asked).await;
+        let (id, status) = said.split_once(" | ").unwrap();
+        assert_eq!(status, "started");
+        assert_eq!(world.one("admin", asked).await, format!("{id} | {again}"));
+        if let Some(other) = other {
+            let refused = world.run("admin", other).await.unwrap_err();
+            let expected = format!("job {id} is moving these files to storage 'archive' at this moment");
+            assert_eq!((refused.sqlstate, refused.message), ("55000", expected));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_said_at_once() {
     let (mut world, _archive) = world().await;
     world
