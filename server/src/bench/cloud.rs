@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use ebbtide_store::cold::Objects;
 use ebbtide_store::secrets::Secret;
-use ebbtide_store::{NewStorage, StorageId, StorageType, manifest};
+use ebbtide_store::{NewStorage, Segment, StorageId, StorageType, manifest};
 use futures::{StreamExt, stream};
 
 use super::bed::Bed;
@@ -16,7 +16,7 @@ use super::figures::{Table, median, mib, rate, seconds, verdict, whole};
 use super::place::Where;
 use super::rows::Shape;
 use super::rss::{self, quiet};
-use super::{Error, Outcome};
+use super::{Error, Outcome, link};
 
 /// Options of `ebbtide bench cloud`.
 #[derive(Debug, clap::Args)]
@@ -42,6 +42,9 @@ pub(crate) struct Args {
     /// Uploads of the bare loop at a time: what requests_in_flight_max is for ours
     #[arg(long, default_value_t = 64)]
     in_flight: usize,
+    /// Puts the endpoint so far away: every byte is held up, half of this on each way
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
+    round_trip: u64,
     #[command(flatten)]
     place: Where,
 }
@@ -62,6 +65,16 @@ struct Run {
 
 pub(super) async fn run(args: Args) -> Outcome {
     let place = args.place.make()?;
+    let mut args = args;
+    let _link = match args.round_trip {
+        0 => None,
+        round_trip => {
+            let (endpoint, config) = link::endpoint(args.config.as_deref())?;
+            let link = link::Link::to(&endpoint, Duration::from_millis(round_trip)).await?;
+            args.config = Some(config(link.address()));
+            Some(link)
+        }
+    };
     let mut runs = Vec::new();
     for number in 0..args.runs.max(1) {
         let room = place.room(&format!("cloud-{number}"))?;
@@ -98,13 +111,13 @@ async fn once(args: &Args, number: usize, dir: &std::path::Path) -> Result<Run, 
     let flushed = bed.flush(&table, args.shape.rows()).await?;
     let growth = rss::resident()?.peak.saturating_sub(before.now);
     let segments = manifest::segments(bed.engine().snapshot(), table.id, None)?;
-    let sizes: Vec<u64> = segments.iter().map(|segment| segment.bytes).collect();
     // What is published beside them comes after the flush, and is not to be in the way of the loop.
     quiet().await;
-    let bare = bare(bed.store().objects(&id)?, &sizes, args.in_flight).await?;
+    let bare = bare(bed.store().objects(&id)?, &segments, args.in_flight).await?;
     let budget = super::bed::settings(dir).flush.memory_bytes_max as u64;
     bed.close().await;
-    let run = Run { ours: flushed.took, bare, files: sizes.len() as u64, bytes: sizes.iter().sum(), growth, budget };
+    let (files, bytes) = (segments.len() as u64, segments.iter().map(|segment| segment.bytes).sum());
+    let run = Run { ours: flushed.took, bare, files, bytes, growth, budget };
     println!(
         "  run {number}: ours {}, the loop {}, {:.2} of it",
         seconds(run.ours),
@@ -114,17 +127,17 @@ async fn once(args: &Args, number: usize, dir: &std::path::Path) -> Result<Run, 
     Ok(run)
 }
 
-/// Puts objects of these sizes, so many at a time, and does nothing else.
-async fn bare(objects: Arc<dyn Objects>, sizes: &[u64], in_flight: usize) -> Result<Duration, Error> {
-    let longest = usize::try_from(sizes.iter().copied().max().unwrap_or(0))?;
+/// Puts objects of these sizes into as many folders, so many at a time, and does nothing else.
+async fn bare(objects: Arc<dyn Objects>, segments: &[Segment], in_flight: usize) -> Result<Duration, Error> {
+    let longest = usize::try_from(segments.iter().map(|segment| segment.bytes).max().unwrap_or(0))?;
     let bytes = Bytes::from(vec![0x5a; longest]);
     let begun = Instant::now();
-    let mut puts = stream::iter(sizes.iter().enumerate())
-        .map(|(number, size)| {
+    let mut puts = stream::iter(segments)
+        .map(|segment| {
             let (objects, bytes) = (objects.clone(), bytes.clone());
             async move {
-                let size = usize::try_from(*size).unwrap_or(usize::MAX).min(bytes.len());
-                objects.put_small(&format!("bare/{number}"), bytes.slice(..size)).await
+                let size = usize::try_from(segment.bytes).unwrap_or(usize::MAX).min(bytes.len());
+                objects.put_small(&format!("bare/{}", segment.path), bytes.slice(..size)).await
             }
         })
         .buffer_unordered(in_flight.max(1));
@@ -141,12 +154,13 @@ fn show(args: &Args, runs: &[Run]) {
     let Some(first) = runs.first() else { return };
     let (ours, bare) = (middle(&|run| run.ours), middle(&|run| run.bare));
     println!(
-        "cloud: {} users x {} rows, {} in {} objects to {}; middle of {} run(s)",
+        "cloud: {} users x {} rows, {} in {} objects to {}, {} ms away; middle of {} run(s)",
         whole(f64::from(args.shape.users)),
         whole(f64::from(args.shape.rows_per_user)),
         mib(first.bytes),
         whole(first.files as f64),
         args.storage_type,
+        args.round_trip,
         runs.len()
     );
     let mut table = Table::new(&["", "time", "rows/s", "PUTs/s"]);

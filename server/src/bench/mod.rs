@@ -25,6 +25,7 @@ mod history; // jobs that are over, a great many
 mod ideal; // scan and encoding alone
 mod ingest;
 mod jobs;
+mod link; // a server that is far away
 mod load; // rows into the hot tier past SQL
 mod looking;
 mod memory;

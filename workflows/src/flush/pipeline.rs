@@ -198,7 +198,7 @@ impl Pipeline {
         tokio::task::spawn_blocking(move || list_users(&lister, &users));
         for _ in 0..shared.resources.encoders {
             let (shared, layout, queued) = (shared.clone(), layout.clone(), queued.clone());
-            tokio::task::spawn_blocking(move || encode_users(&shared, layout, &queued));
+            tokio::task::spawn_blocking(move || in_the_background(|| encode_users(&shared, layout, &queued)));
         }
         let counted = Counted::from(totals);
         Ok(Self {
@@ -279,6 +279,35 @@ fn list_users(shared: &Shared, users: &mpsc::Sender<UserId>) {
 /// A thread or task of the pipeline that panics must not look like one that had nothing left to do.
 pub(super) fn panicked(what: &str) -> StepError {
     StepError::retry(format!("{what} panicked; the log has the message"))
+}
+
+/// How much less of the processor an encoder wants than a statement that somebody waits for, as `nice` counts: a third of its
+/// share while both want it, all of it otherwise.
+const NICE: i32 = 5;
+
+/// Runs this on a thread of its own, which gives way to others where a thread can. (One that has given way cannot take that back,
+/// so it is none of the pool's.)
+fn in_the_background(work: impl FnOnce() + Send) {
+    let work = Mutex::new(Some(work));
+    let run = || {
+        if let Some(work) = work.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            work();
+        }
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("ebbtide-encode".to_owned());
+        let given_way = thread.spawn_scoped(scope, || {
+            #[cfg(target_os = "linux")]
+            if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+                tracing::debug!(%error, "an encoder does not give way");
+            }
+            run();
+        });
+        if let Err(error) = given_way {
+            tracing::debug!(%error, "there is no thread for an encoder alone");
+            run();
+        }
+    });
 }
 
 /// One encoder thread: a user at a time, until none is left.
