@@ -31,7 +31,7 @@ mod worker; // in the background
 mod tests;
 
 pub use content::{Manifest, ObjectName};
-pub use publish::{Outcome, publish_due, publish_user};
+pub use publish::{GRACE, Outcome, publish_due, publish_user};
 pub use worker::start;
 
 pub(crate) use turns::Turns;

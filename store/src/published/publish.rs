@@ -16,8 +16,8 @@ use tokio::task::JoinError;
 const USERS_AT_ONCE: usize = 16;
 /// Names that are tried for one manifest. Each is one that a crash, or an answer that was lost, has used up.
 const NAMES_MAX: u64 = 100;
-/// How long the manifest before stays, for whoever copies the folder at this moment.
-const GRACE: Duration = Duration::from_secs(60);
+/// How long a manifest stays that another one took the place of, for whoever copies the folder at this moment.
+pub const GRACE: Duration = Duration::from_secs(60);
 
 /// What [`publish_due`] did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

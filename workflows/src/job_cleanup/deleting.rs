@@ -1,9 +1,9 @@
-//! Batch by batch, in the commits of the steps: jobs, then findings, then slots.
+//! Batch by batch, in the commits of the steps: jobs, then findings, then slots, then what jobs that are no more have left.
 //!
 //! A batch is planned from a snapshot and expects what it has read, so a job that was retried meanwhile stays. A dry run
 //! walks the same batches and writes none of them.
 
-use super::{Totals, Work, done::Done, snapshotting::Snapshotting};
+use super::{Totals, Work, done::Done, leftovers, snapshotting::Snapshotting};
 use crate::kinds::read;
 use crate::verify::findings;
 use ebbtide_runtime::prune::{self, Place};
@@ -26,6 +26,7 @@ enum What {
     Jobs { after: Option<Place> },
     Findings { after: Option<Vec<u8>> },
     Slots { after: Option<Vec<u8>> },
+    Leftovers { from: leftovers::Place },
 }
 
 /// What a batch leads to.
@@ -92,6 +93,19 @@ impl Deleting {
                 }
                 match batch.next {
                     Some(next) => What::Slots { after: Some(next) },
+                    None => What::Leftovers { from: leftovers::Place::default() },
+                }
+            }
+            What::Leftovers { from } => {
+                let (writes, next) = read("reading what jobs have left", cx, move |snapshot| {
+                    leftovers::plan(&snapshot, from, RECORDS_MAX)
+                })
+                .await?;
+                if !work.dry_run {
+                    cx.extend(writes);
+                }
+                match next {
+                    Some(from) => What::Leftovers { from },
                     None => {
                         let totals = self.totals.clone();
                         return Ok(AfterBatch::Finished(Done::new(self, totals, cx)));
@@ -111,6 +125,7 @@ impl Deleting {
             What::Jobs { .. } => "jobs",
             What::Findings { .. } => "findings",
             What::Slots { .. } => "slots",
+            What::Leftovers { .. } => "leftovers",
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Removes jobs that ended long ago, with old schedule slots and old findings.
+//! Removes jobs that ended long ago, with old schedule slots and old findings, and what jobs that are no more have left.
 //!
 //! ```text
-//! Queued ─► Snapshotting ─► Deleting(jobs) ─► Deleting(findings) ─► Deleting(slots) ─► Done
-//!                              ▲    │            ▲    │                ▲    │
-//!                              └────┘            └────┘                └────┘
-//!                             next batch        next batch            next batch
+//! Queued ─► Snapshotting ─► Deleting(jobs) ─► Deleting(findings) ─► Deleting(slots) ─► Deleting(leftovers) ─► Done
+//!                              ▲    │            ▲    │                ▲    │             ▲    │
+//!                              └────┘            └────┘                └────┘             └────┘
+//!                             next batch        next batch            next batch         next batch
 //! ```
 //!
 //! The moment that ages count from is fixed once and kept in the job, so what is to go is the same after any restart.
@@ -13,6 +13,7 @@
 
 mod deleting; // batch by batch
 mod done; // what came of it
+mod leftovers; // what jobs that are no more have left
 mod parameters; // what a config file says
 mod queued; // asked for
 mod snapshotting; // the moment is fixed

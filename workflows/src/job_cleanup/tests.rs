@@ -2,10 +2,12 @@
 
 use super::{JobCleanup, KIND};
 use crate::testing::{run, world};
+use crate::user_erase::records::ERASED_OBJECTS;
+use crate::user_export::records::EXPORTED_FILES;
 use crate::verify::{Finding, Problem, findings};
-use ebbtide_engine::Commit;
+use ebbtide_engine::{Commit, KeyRange, Order, Write};
 use ebbtide_runtime::testing::{Env, START, World, crash_everywhere};
-use ebbtide_runtime::{BoxFuture, Filter, Job, NewJob, Status, Step, StepError, View, Workflow};
+use ebbtide_runtime::{BoxFuture, Filter, Job, JobId, NewJob, Status, Step, StepError, View, Workflow};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -77,17 +79,36 @@ fn stored(world: &World) -> usize {
     world.list(Filter::default()).len()
 }
 
+/// How many records jobs have left.
+fn records(world: &World) -> usize {
+    let mut count = 0;
+    for space in [ERASED_OBJECTS, EXPORTED_FILES] {
+        let mut cursor = world.engine.snapshot().scan(space, KeyRange::all(), Order::Ascending).unwrap();
+        while cursor.next().unwrap().is_some() {
+            count += 1;
+        }
+    }
+    count
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn old_jobs_go_and_others_stay() {
     let mut world = history().await;
     assert_eq!(stored(&world), 34);
     let parameters = JobCleanup { failed_retention_days: Some(60), ..JobCleanup::default() };
+    // Of a job that failed, and of one that is no more.
+    let failed = world.list(Filter { statuses: vec![Status::Failed], ..Filter::default() })[0].job_id;
+    let gone: JobId = "ffffffff-ffff-ffff-ffff-ffffffffffff".parse().unwrap();
+    let record = |space, job: &JobId| Write::put(space, [job.as_bytes(), &b"what it wrote down"[..]].concat(), []);
+    let writes =
+        [ERASED_OBJECTS, EXPORTED_FILES].into_iter().flat_map(|space| [record(space, &failed), record(space, &gone)]);
+    world.engine.commit(Commit { writes: writes.collect(), ..Commit::default() }).await.unwrap();
 
     let dry = run(&mut world, KIND, Box::new(JobCleanup { dry_run: true, ..parameters.clone() }.job())).await;
     let said = dry.result.unwrap();
     assert_eq!(said["message"], "would delete 13 jobs, the oldest ended 2030-01-01T00:00:00Z");
     assert_eq!((&said["jobs"], &said["findings"]), (&13.into(), &1.into()));
-    assert_eq!(stored(&world), 35, "a dry run deletes nothing");
+    assert_eq!((stored(&world), records(&world)), (35, 4), "a dry run deletes nothing");
 
     let job = run(&mut world, KIND, Box::new(parameters.job())).await;
     assert_eq!(job.status, Status::Completed, "{:?}", job.error);
@@ -96,13 +117,14 @@ async fn old_jobs_go_and_others_stay() {
     assert_eq!(result["findings"], 1);
     assert_eq!(stored(&world), 35 - 13 + 1, "with an old run of its own kind, and never itself");
     assert_eq!(findings(world.engine.snapshot()).unwrap().count(), 1);
+    assert_eq!(records(&world), 2, "a job that failed may go on");
     assert_eq!(world.path(&job.job_id), ["Queued", "Snapshotting", "Deleting", "Done"]);
 
     let again = run(&mut world, KIND, Box::new(parameters.job())).await;
     assert_eq!(again.result.unwrap()["message"], "deleted no jobs");
     let all = run(&mut world, KIND, Box::new(JobCleanup { retention_days: 0, ..JobCleanup::default() }.job())).await;
     assert_eq!(all.status, Status::Completed);
-    assert_eq!(stored(&world), 1, "all that is over is gone");
+    assert_eq!((stored(&world), records(&world)), (1, 0), "all that is over is gone");
     world.assert_sound();
 }
 

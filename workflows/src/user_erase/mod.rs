@@ -32,12 +32,12 @@ mod removing; // objects go, and are looked for
 #[cfg(test)]
 mod tests;
 
-use crate::kinds::{FILE_TIMESTAMP, Tables, read, state_from};
+use crate::kinds::{FILE_TIMESTAMP, Span, Tables, read, state_from};
 use ebbtide_engine::Snapshot;
 use ebbtide_runtime::{BoxFuture, NewJob, Progress, Retry, Step, StepError, View, Workflow};
 use ebbtide_store::deletions::{self, Deletion, Why};
 use ebbtide_store::path::escape::escape;
-use ebbtide_store::{Kind, Name, Store, Table, TableId, UserId, manifest};
+use ebbtide_store::{Kind, Name, Store, Table, TableId, UserId, manifest, published};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -52,10 +52,6 @@ const BODY_VERSION: u32 = 1;
 /// How often the same is tried, with waits of up to five minutes: a storage may be down for a day.
 const ATTEMPTS_MAX: u32 = 300;
 const BACKOFF_MAX: Duration = Duration::from_secs(300);
-
-/// Manifests that a newer one took the place of go within this time, in microseconds: those that were there when an erasure
-/// began are told from those that came since by it.
-const SUPERSEDED: i64 = 60_000_000;
 
 /// One erasure, and where the work stands.
 #[derive(Debug, Serialize, Deserialize)]
@@ -222,9 +218,11 @@ impl Work {
             // Templates have both in them.
             let names = [Some(asked.user.as_str()), asked.namespace.as_deref()].map(|name| name.map(escape));
             let is_his = |path: &str| names.iter().flatten().all(|name| path.contains(name));
+            let superseded_by_then = began_at.saturating_add(Span(published::GRACE).micros());
             let is_left = |deletion: &Deletion| match (&deletion.whose, deletion.why) {
                 (Some((table, _)), _) if view.table_by_id(*table).is_some() => false,
-                (None, Why::Superseded) if deletion.not_before > began_at.saturating_add(SUPERSEDED) => false,
+                // What he has had published since.
+                (None, Why::Superseded) if deletion.not_before > superseded_by_then => false,
                 _ => is_his(&deletion.path),
             };
             let left = deletions::find(snapshot, is_left)?;

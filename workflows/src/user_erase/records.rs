@@ -3,7 +3,7 @@
 //! ```text
 //! erased_objects  job id | table, u64 | what, u8 | storage | path  ->  nothing
 //! ```
-//! A job that runs to its end leaves none.
+//! A job that runs to its end leaves none; what others leave goes when they are cleaned up.
 
 use ebbtide_engine::keys::{Key, Parts};
 use ebbtide_engine::{Cache, Cursor, KeyRange, Order, Snapshot, Space, Write};

@@ -4,7 +4,7 @@
 //! exported_files  job id | table, u64 | from seq, u64  ->  the file, JSON
 //!                 job id | table, u64 | u64::MAX       ->  the table's definition, JSON
 //! ```
-//! A job that runs to its end leaves none.
+//! A job that runs to its end leaves none; what others leave goes when they are cleaned up.
 
 use ebbtide_engine::keys::{Key, Parts};
 use ebbtide_engine::{Cache, Cursor, KeyRange, Order, Snapshot, Space, Write};
