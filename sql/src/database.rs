@@ -7,13 +7,12 @@ use crate::reload::{self, Reading};
 use crate::scan::CATALOG;
 use crate::session::{Identity, Session};
 use crate::system::TalliedGroups;
-use crate::{functions, reclaim};
+use crate::{filters, functions, reclaim};
 use datafusion::common::config::{ConfigOptions, Dialect};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionState;
-use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 use ebbtide_config::Settings;
 use ebbtide_engine::env::SharedEnv;
@@ -331,7 +330,7 @@ fn planning(options: &Options) -> Result<(SessionState, Arc<dyn MemoryPool>)> {
         .with_create_default_catalog_and_schema(false)
         .with_default_catalog_and_schema(CATALOG, "public")
         .with_information_schema(true);
-    let mut rules = PhysicalOptimizer::new().rules;
+    let mut rules = filters::rules();
     // First of all: later rules put other nodes between an aggregate and what it reads.
     rules.insert(0, Arc::new(TalliedGroups));
     let state = SessionStateBuilder::new()

@@ -26,6 +26,7 @@ mod copy; // COPY … FROM STDIN
 mod database; // everything, opened and wired
 mod ddl; // namespaces and tables, made and dropped
 pub mod error; // what a client is told when a statement fails
+mod filters; // a way round a fault of DataFusion's
 mod functions; // functions that PostgreSQL clients ask for
 mod insert; // INSERT
 mod jobs; // FLUSH, KILL JOB and the like, RUN WORKFLOW

@@ -43,6 +43,29 @@ pub(super) async fn plan(world: &mut World, sql: &str) -> (String, u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn columns_come_in_any_order_behind_a_filter_of_rows_that_are_sorted() {
+    let mut world = world().await;
+    let all = "SELECT state, status, rows_done, job_type FROM system.jobs";
+    for (sql, rows) in [
+        ("SELECT status, job_type FROM system.jobs WHERE status LIKE 'fail%' ORDER BY created_at DESC", 3),
+        (&format!("{all} WHERE rows_done >= 0 ORDER BY created_at DESC LIMIT 1"), 1),
+        (&format!("{all} WHERE status LIKE 'fail%' ORDER BY created_at DESC LIMIT 2"), 2),
+        ("SELECT upper(status), job_type FROM system.jobs WHERE status LIKE 'fail%' ORDER BY created_at DESC", 3),
+        (
+            &format!(
+                "SELECT status FROM ({all} WHERE status LIKE 'fail%' ORDER BY created_at DESC) WHERE rows_done = 0"
+            ),
+            3,
+        ),
+    ] {
+        let found = world.run("admin", sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        assert_eq!(found.len(), rows, "{sql}: {found:?}");
+    }
+    let first = world.one("admin", &format!("{all} WHERE status LIKE 'fail%' ORDER BY created_at DESC LIMIT 1")).await;
+    assert_eq!(first.split(" | ").nth(1), Some("failed"), "{first}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_read_only_what_they_give_out() {
     let mut world = world().await;
     let id = world.one("admin", "SELECT job_id FROM system.jobs LIMIT 1").await;
