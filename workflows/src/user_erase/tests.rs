@@ -346,6 +346,7 @@ async fn a_storage_that_is_being_attached_is_waited_for() {
     let (mut world, scene) = scene().await;
     let lost = StorageId::new("lost").unwrap();
     let root = scene.shore.root_of(&lost);
+    std::fs::create_dir_all(root.join("chat/users/messages/cleo")).unwrap();
     scene.shore.store().attach_storage(folder(&lost, &root), Claim::Respect).await.unwrap();
     let id = held_up(&mut world, job(), "storage lost is being attached").await;
     assert!(!her_files(&scene).is_empty());

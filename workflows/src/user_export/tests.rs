@@ -239,3 +239,23 @@ async fn an_export_is_in_one_place_or_fails() {
     let error = world.job(&id).error.unwrap();
     assert!(error.contains("storage 'archive' is not the one any more that the export began in"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_erased_right_after_is_exported_whole() {
+    let (mut world, scene) = scene().await;
+    wait_long_after_a_failure(&mut world).await;
+    world.env.crash_at("user_export.copying.page", 1);
+    let export = world.submit(job(&scene.archive)).await.unwrap();
+    world.run_to_idle().await;
+    assert_eq!(world.job(&export).status, Status::Retrying);
+    let erase = world.submit(UserErase::job(user("ana"), None)).await.unwrap();
+    world.run_to_idle().await;
+    let held_up = world.job(&erase);
+    assert_eq!((held_up.status, held_up.state.as_str()), (Status::Retrying, "Queued"));
+    assert!(held_up.error.as_ref().unwrap().contains(&format!("job {export} exports what he has")), "{held_up:?}");
+    world.run_to_end().await;
+    let (description, ids) = exported(&scene, &world.job(&export)).await;
+    assert_eq!((description.rows, ids["messages"].len(), ids["likes"].len()), (285, 265, 20));
+    assert_eq!(world.job(&erase).status, Status::Completed);
+    assert!(!scene.shore.rows(&scene.messages).await.contains_key("ana"));
+}
