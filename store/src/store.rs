@@ -181,10 +181,15 @@ impl Store {
         Ok(())
     }
 
-    /// Where a storage is, for people; its id if it cannot be opened.
+    /// Where a storage is, for people; its id if there is none.
     pub fn storage_location(&self, id: &str) -> String {
-        let objects = StorageId::new(id).and_then(|id| self.objects(&id));
-        objects.map_or_else(|_| id.to_owned(), |objects| objects.uri().to_owned())
+        if let Ok(objects) = StorageId::new(id).and_then(|id| self.objects(&id)) {
+            return objects.uri().to_owned();
+        }
+        // Not open, and still where it is.
+        let storage = self.catalog().storage(&self.snapshot(), id).ok().flatten();
+        let directory = storage.map(|storage| storage.base_directory.clone());
+        directory.filter(|directory| !directory.is_empty()).unwrap_or_else(|| id.to_owned())
     }
 
     /// Which storage a user's next segment goes to, and the folder in it: no slash at either end.

@@ -275,7 +275,7 @@ impl Catalog {
             name: new.name.unwrap_or_else(|| new.id.to_string()),
             description: new.description,
             storage_type: new.storage_type,
-            base_directory: new.base_directory,
+            base_directory: placed(new.storage_type, new.base_directory),
             shared_tables_template: new
                 .shared_tables_template
                 .unwrap_or_else(|| path::SHARED_TABLES_TEMPLATE_DEFAULT.to_owned()),
@@ -503,6 +503,18 @@ impl Catalog {
     /// Expects no storage to be in the middle of being taken in.
     pub fn expect_nothing_attaching(&self) -> Expect {
         expect_nothing_attaching()
+    }
+}
+
+/// A folder by its whole path: another process may begin elsewhere.
+fn placed(storage_type: StorageType, base_directory: String) -> String {
+    let relative = storage_type == StorageType::Filesystem
+        && !base_directory.is_empty()
+        && !base_directory.contains("://")
+        && std::path::Path::new(&base_directory).is_relative();
+    match std::path::absolute(&base_directory) {
+        Ok(absolute) if relative => absolute.to_str().map_or(base_directory, str::to_owned),
+        _ => base_directory,
     }
 }
 

@@ -4,6 +4,7 @@ use super::{Place, unusable};
 use crate::catalog::{NewStorage, Storage};
 use crate::cold::{self, Objects, Owner, owner};
 use crate::{Error, StorageId, Store};
+use futures::TryStreamExt;
 use std::sync::Arc;
 
 /// What becomes of the claim that another database has on a root.
@@ -37,6 +38,13 @@ impl Store {
         let found = self.owner_of(&id, &place).await.map_err(|error| unusable(&id, &error))?;
         let wanted = self.owner(&id);
         match found {
+            None if self.is_bare(&id, &place).await? => {
+                return Err(Error::StorageUnusable {
+                    id,
+                    message: format!("there is nothing to attach at {place}: no mark of a database, and no object"),
+                    hint: Some("look at the address; CREATE STORAGE makes a new storage".to_owned()),
+                });
+            }
             // Nobody's. It holds a lost database's objects, so there may be many.
             None => {
                 if let Place::Cloud(location) = &place {
@@ -84,6 +92,26 @@ impl Store {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether nothing lies in a place.
+    async fn is_bare(&self, id: &StorageId, place: &Place) -> Result<bool, Error> {
+        let bare = match place {
+            Place::Folder(root) => {
+                let root = root.clone();
+                blocking(move || match std::fs::read_dir(&root) {
+                    Ok(mut entries) => Ok(entries.next().is_none()),
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+                    Err(error) => Err(cold::Error::io("look into the storage root", &root)(error)),
+                })
+                .await
+            }
+            Place::Cloud(location) => match self.connect(location, id, None).await {
+                Ok(remote) => remote.list("").try_next().await.map(|first| first.is_none()),
+                Err(error) => Err(error),
+            },
+        };
+        bare.map_err(|error| unusable(id, &error))
     }
 
     /// Whose a place is, if anybody's.

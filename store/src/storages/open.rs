@@ -50,7 +50,7 @@ impl Storages {
     pub(crate) fn get(&self, id: &StorageId) -> Option<Opened> {
         self.opened.read().unwrap_or_else(PoisonError::into_inner).get(id).map(|opened| match opened {
             Ok(objects) => Ok(objects.clone()),
-            Err(error) => Err(again(error)),
+            Err(error) => Err(again(id, error)),
         })
     }
 
@@ -76,15 +76,12 @@ impl Storages {
 }
 
 /// Why a storage could not be opened, for everybody who asks.
-fn again(error: &Error) -> Error {
-    match error {
-        Error::Cold(error) => Error::Cold(error.clone()),
-        Error::StorageUnusable { id, message, hint } => {
-            Error::StorageUnusable { id: id.clone(), message: message.clone(), hint: hint.clone() }
-        }
-        Error::Invalid { message, hint } => Error::Invalid { message: message.clone(), hint: hint.clone() },
-        other => Error::Conflict { message: other.to_string() },
-    }
+fn again(id: &StorageId, error: &Error) -> Error {
+    let message = match error {
+        Error::StorageUnusable { message, .. } => message.clone(),
+        other => other.to_string(),
+    };
+    Error::StorageUnusable { id: id.clone(), message, hint: error.hint().map(str::to_owned) }
 }
 
 impl Store {

@@ -235,7 +235,10 @@ impl Pipeline {
                 }
                 Event::Done => finished.users_done += 1,
                 Event::Failed(user, reason) => {
-                    self.last_failure = Some(reason.clone());
+                    self.last_failure = Some(match user.is_shared() {
+                        true => reason.clone(),
+                        false => format!("user {user}: {reason}"),
+                    });
                     finished.failed.push(Failed { user, reason });
                     finished.users_done += 1;
                 }
