@@ -97,6 +97,8 @@ pub(super) fn tag(verb: &str, rows: Option<u64>) -> String {
         // The zero stands where PostgreSQL once named the row's object id.
         ("INSERT", Some(rows)) => format!("INSERT 0 {rows}"),
         ("SELECT" | "COPY" | "DELETE", Some(rows)) => format!("{verb} {rows}"),
+        // psql takes what follows MOVE for a number of rows, as a cursor's.
+        _ if verb.starts_with("MOVE ") => verb.replacen("MOVE", "MOVING", 1),
         _ => verb.to_owned(),
     }
 }
@@ -119,5 +121,6 @@ mod tests {
         assert_eq!(tag("DELETE", Some(1)), "DELETE 1");
         assert_eq!(tag("SHOW", Some(1)), "SHOW");
         assert_eq!(tag("CREATE TABLE", None), "CREATE TABLE");
+        assert_eq!(tag("MOVE USER", None), "MOVING USER");
     }
 }

@@ -7,7 +7,7 @@ use crate::scan::Moment;
 use crate::session::{Outcome, Session};
 use crate::{show, storages};
 use ebbtide_runtime::{JobId, NewJob, Submitted};
-use ebbtide_store::{Name, StorageId, UserId};
+use ebbtide_store::{Name, StorageId, UserId, users};
 use ebbtide_workflows::kinds::Tables;
 use ebbtide_workflows::segment_move::{self, SegmentMove};
 use ebbtide_workflows::user_erase::UserErase;
@@ -37,6 +37,16 @@ pub(super) async fn run(session: &Session, asked: &UserJob) -> Result<Outcome> {
 
 /// What is asked for, with every name in it looked up: what is not there is said now and not by the job.
 fn job(session: &Session, moment: &Moment, asked: &UserJob) -> Result<NewJob> {
+    let (UserJob::Erase { user, .. } | UserJob::Export { user, .. } | UserJob::MoveUser { user, .. }) = asked else {
+        return started(session, moment, asked);
+    };
+    match users::get(&*moment.snapshot, user)? {
+        Some(_) => started(session, moment, asked),
+        None => Err(ebbtide_store::Error::UserNotFound { id: user.clone() }.into()),
+    }
+}
+
+fn started(session: &Session, moment: &Moment, asked: &UserJob) -> Result<NewJob> {
     Ok(match asked {
         UserJob::Erase { user, namespace } => UserErase::job(user.clone(), namespace_of(moment, namespace.as_deref())?),
         UserJob::Export { user, to, namespace } => {
