@@ -26,6 +26,15 @@ pub(super) enum What {
 /// An object.
 pub(super) type Object = (StorageId, String);
 
+/// The first table of which a job has anything written down.
+pub(super) fn first(snapshot: Arc<dyn Snapshot>, job: &JobId) -> Result<Option<TableId>, Error> {
+    let mut cursor = snapshot.scan(ERASED_OBJECTS, KeyRange::prefix(job.as_bytes()), Order::Ascending)?;
+    let Some((key, _)) = Cursor::next(&mut *cursor)? else { return Ok(None) };
+    let table = key.get(job.as_bytes().len()..).and_then(|rest| Parts::of(rest).u64());
+    let corrupt = || Error::corrupt(format!("the erased object {}", key.escape_ascii()));
+    Ok(Some(TableId(table.ok_or_else(corrupt)?)))
+}
+
 /// Whose objects: of one job, and of one table.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Whose {

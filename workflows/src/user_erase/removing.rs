@@ -16,7 +16,7 @@ use super::{
     erasing::Erasing,
     folders::{self, Found, not_asked, owned},
     purging::Purging,
-    records::{Object, What, Whose},
+    records::{self, Object, What, Whose},
 };
 use crate::kinds::{read, wait};
 use ebbtide_engine::Snapshot;
@@ -73,6 +73,14 @@ impl Removing {
         cx.signal().check()?;
         work.expect_nothing_attaching(cx).await?;
         let Some(id) = self.table else {
+            // A table that was dropped before its turn came has no turn; what is written down of it has.
+            let job = *cx.job_id();
+            if let Some(table) =
+                read("reading what is to go", cx, move |snapshot| records::first(snapshot, &job)).await?
+            {
+                (self.table, self.phase) = (Some(table), Phase::Clearing { what: What::Segments, after: None });
+                return Ok(AfterRemove::Next(self));
+            }
             if let Some(left) = work.left_of_dropped(self.run.at, cx).await? {
                 return Err(StepError::retry(left));
             }
